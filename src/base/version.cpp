@@ -1,0 +1,7 @@
+#include "fern/config.hpp"
+
+namespace fern {
+
+const char* version() noexcept { return FERN_VERSION; }
+
+}  // namespace fern
