@@ -16,7 +16,9 @@ int count_open_fds() {
 
 FernTest::FernTest() : open_fds_(count_open_fds()) {}
 
-void FernTest::TearDown() { EXPECT_EQ(open_fds_, count_open_fds()) << "the test left file descriptors behind"; }
+void FernTest::TearDown() {
+  EXPECT_EQ(open_fds_, count_open_fds()) << "the test left file descriptors behind";
+}
 
 }  // namespace fern::testing
 

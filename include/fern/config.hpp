@@ -15,7 +15,8 @@
 
 namespace fern {
 
-// Returns the version of the loaded library, as "major.minor.patch". Never switches; any thread may call it.
+// Returns the version of the loaded library, as "major.minor.patch". Never switches; any thread may
+// call it.
 FERN_API const char* version() noexcept;
 
 }  // namespace fern
