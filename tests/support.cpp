@@ -1,23 +1,130 @@
 #include "support.hpp"
 
+#include <execinfo.h>
+#include <unistd.h>
+#include <valgrind/valgrind.h>
+
+#include <atomic>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
 #include <filesystem>
-#include <iterator>
+#include <new>
+#include <string_view>
+
+namespace {
+
+// Blocks from operator new that are alive. A sanitizer has its own operator new, and its own
+// check: there this stays 0.
+std::atomic<std::int64_t> live_blocks{0};
+
+}  // namespace
+
+#ifdef FERN_TESTS_COUNT_HEAP
+
+namespace {
+
+void* counted(void* block) {
+  if (block == nullptr) {
+    throw std::bad_alloc();
+  }
+  live_blocks.fetch_add(1, std::memory_order_relaxed);
+  return block;
+}
+
+void release(void* block) noexcept {
+  if (block != nullptr) {
+    live_blocks.fetch_sub(1, std::memory_order_relaxed);
+    std::free(block);
+  }
+}
+
+}  // namespace
+
+// The array and nothrow forms of the standard library call these.
+void* operator new(std::size_t size) { return counted(std::malloc(size == 0 ? 1 : size)); }
+void* operator new(std::size_t size, std::align_val_t alignment) {
+  const auto step = static_cast<std::size_t>(alignment);
+  return counted(std::aligned_alloc(step, (size + step - 1) / step * step));
+}
+void operator delete(void* block) noexcept { release(block); }
+void operator delete(void* block, std::size_t) noexcept { release(block); }
+void operator delete(void* block, std::align_val_t) noexcept { release(block); }
+void operator delete(void* block, std::size_t, std::align_val_t) noexcept { release(block); }
+
+#endif
 
 namespace fern::testing {
 
 namespace {
 
-int count_open_fds() {
-  std::filesystem::directory_iterator entries("/proc/self/fd");
-  return static_cast<int>(std::distance(entries, std::filesystem::directory_iterator{}));
+// How long one test may take, in seconds, before it is taken for stuck.
+constexpr int watchdog_seconds = 50;
+
+// The test that runs, for the watchdog: a signal handler may not ask GoogleTest.
+char current_test[256];
+
+void say(std::string_view text) {
+  // Nothing is left to do about a failing stderr.
+  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text.data(), text.size());
+}
+
+extern "C" void on_watchdog(int) {
+  say("\nwatchdog: this test is stuck: ");
+  say({current_test, std::strlen(current_test)});
+  say("\n");
+  void* frames[64];
+  ::backtrace_symbols_fd(frames, ::backtrace(frames, 64), STDERR_FILENO);
+  std::abort();
+}
+
+int watchdog_limit() {
+  const char* factor = std::getenv("FERN_TESTS_PATIENCE");
+  return watchdog_seconds * (factor == nullptr ? 1 : std::max(1, std::atoi(factor)));
+}
+
+std::map<int, std::string> open_fds() {
+  std::map<int, std::string> fds;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;
+    std::string target = std::filesystem::read_symlink(entry.path(), gone);
+    // The one that reads this very directory.
+    if (!gone && !target.ends_with("/fd")) {
+      fds.emplace(std::stoi(entry.path().filename()), std::move(target));
+    }
+  }
+  return fds;
 }
 
 }  // namespace
 
-FernTest::FernTest() : open_fds_(count_open_fds()) {}
+bool under_valgrind() { return RUNNING_ON_VALGRIND != 0; }
 
-void FernTest::TearDown() {
-  EXPECT_EQ(open_fds_, count_open_fds()) << "the test left file descriptors behind";
+FernTest::FernTest() {
+  const auto* info = ::testing::UnitTest::GetInstance()->current_test_info();
+  std::snprintf(current_test, sizeof current_test, "%s.%s", info->test_suite_name(), info->name());
+  std::signal(SIGALRM, on_watchdog);
+  ::alarm(static_cast<unsigned>(watchdog_limit()));
+  fds_ = open_fds();
+  blocks_ = live_blocks.load();
+}
+
+FernTest::~FernTest() {
+  const auto blocks = live_blocks.load();
+  ::alarm(0);
+  // A test that failed, or that skipped itself half-way, may leave what it was about to take away.
+  if (HasFailure() || IsSkipped()) {
+    return;
+  }
+  for (const auto& [fd, target] : open_fds()) {
+    const auto before = fds_.find(fd);
+    if (before == fds_.end() || before->second != target) {
+      ADD_FAILURE() << "the test left descriptor " << fd << " behind: " << target;
+    }
+  }
+  if (heap_reason_.empty()) {
+    EXPECT_LE(blocks, blocks_) << "the test left blocks of heap behind";
+  }
 }
 
 }  // namespace fern::testing
