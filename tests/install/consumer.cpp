@@ -1,0 +1,5 @@
+#include <fern/config.hpp>
+
+#include <cstdio>
+
+int main() { return std::puts(fern::version()) < 0; }
