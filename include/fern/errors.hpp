@@ -1,0 +1,108 @@
+#pragma once
+
+// What Fern throws, and why it is what it is.
+//
+//   the world fails      std::system_error with the errno
+//   time runs out        TimeoutError, or QueueEmpty and QueueFull which derive from it
+//   a kill arrives       GreenletExit: unwinds the greenlet, so it is no std::exception and
+//                        `catch (const std::exception&)` does not swallow it
+//   misuse               GreenletError, BlockingInHub, std::logic_error: nothing was changed
+//   nobody can wake us   LoopExit
+//
+//   try {
+//     data = socket.recv(buffer, 2s);
+//   } catch (const fern::TimeoutError&) {
+//     retry();
+//   }
+
+#include <fern/config.hpp>
+
+#include <stdexcept>
+#include <string>
+
+namespace fern {
+
+class Timeout;
+struct TimeoutAccess;
+
+// TimeoutError says that a wait's Deadline passed, or that a Timeout scope expired in it.
+class FERN_API TimeoutError : public std::runtime_error {
+ public:
+  explicit TimeoutError(const std::string& what = "timed out");
+  ~TimeoutError() override;
+
+ private:
+  friend class Timeout;
+  friend struct TimeoutAccess;
+  const void* scope_ = nullptr;  // the Timeout that threw it, by identity; null for a Deadline
+};
+
+// QueueEmpty is thrown by Queue::get when its Deadline passes and there is nothing to take.
+class FERN_API QueueEmpty : public TimeoutError {
+ public:
+  QueueEmpty();
+  ~QueueEmpty() override;
+};
+
+// QueueFull is thrown by Queue::put when its Deadline passes and there is no room.
+class FERN_API QueueFull : public TimeoutError {
+ public:
+  QueueFull();
+  ~QueueFull() override;
+};
+
+// QueueClosed is thrown by put on a closed queue, and by get on one that is closed and empty.
+class FERN_API QueueClosed : public std::runtime_error {
+ public:
+  QueueClosed();
+  ~QueueClosed() override;
+};
+
+// GreenletExit unwinds a killed greenlet. Not a std::exception: whoever catches it with
+// `catch (...)` must rethrow it or end. Thrown by the user it ends the greenlet the same way.
+class FERN_API GreenletExit {
+ public:
+  explicit GreenletExit(std::string why = "");
+  GreenletExit(const GreenletExit&);
+  GreenletExit& operator=(const GreenletExit&);
+  virtual ~GreenletExit();
+
+  // what() is the reason given, or "".
+  const char* what() const noexcept;
+
+ private:
+  std::string why_;
+};
+
+// GreenletKilled is what get() throws for a greenlet that ended by a GreenletExit.
+class FERN_API GreenletKilled : public std::runtime_error {
+ public:
+  explicit GreenletKilled(const std::string& name);
+  ~GreenletKilled() override;
+};
+
+// GreenletError says that a greenlet was misused: a handle of nothing, joining oneself.
+class FERN_API GreenletError : public std::logic_error {
+ public:
+  explicit GreenletError(const std::string& what);
+  ~GreenletError() override;
+};
+
+// BlockingInHub is thrown by a wait that is called on the hub's own stack, which has to keep
+// running for anybody to be woken. Callbacks given to Hub::post run there: spawn instead.
+class FERN_API BlockingInHub : public std::logic_error {
+ public:
+  explicit BlockingInHub(const std::string& what);
+  ~BlockingInHub() override;
+};
+
+// LoopExit is thrown in a thread's main greenlet when it waits for what can never happen: no
+// greenlet is ready, no timer, descriptor, signal or job is pending, and no thread is left that
+// could wake it. what() lists every greenlet and what it waits on. (gevent's LoopExit.)
+class FERN_API LoopExit : public std::runtime_error {
+ public:
+  explicit LoopExit(const std::string& what);
+  ~LoopExit() override;
+};
+
+}  // namespace fern

@@ -1,0 +1,187 @@
+#include "core/context.hpp"
+
+#include "base/assert.hpp"
+
+#include <boost/context/detail/fcontext.hpp>
+
+#include <cxxabi.h>
+#include <execinfo.h>
+
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#else
+#define RUNNING_ON_VALGRIND 0
+#define VALGRIND_STACK_REGISTER(bottom, top) 0
+#define VALGRIND_STACK_DEREGISTER(id) static_cast<void>(id)
+#endif
+#ifdef FERN_ASAN
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
+#ifdef FERN_TSAN
+#include <sanitizer/tsan_interface.h>
+#endif
+
+namespace fern::core {
+namespace {
+
+using boost::context::detail::fcontext_t;
+using boost::context::detail::jump_fcontext;
+using boost::context::detail::make_fcontext;
+using boost::context::detail::ontop_fcontext;
+using boost::context::detail::transfer_t;
+
+// What the jump carries to the other side: whose stack pointer it has to store.
+struct Passage {
+  Context* from;
+  ToolContext* from_tools;
+};
+
+// First thing on the new stack: keep where the old one stopped.
+inline void arrived(transfer_t transfer, [[maybe_unused]] ToolContext* here, bool first) noexcept {
+#ifdef FERN_ASAN
+  auto* passage = static_cast<Passage*>(transfer.data);
+  passage->from->sp = transfer.fctx;
+  // The stack just left tells its bounds here; a thread's own are known no other way.
+  __sanitizer_finish_switch_fiber(first ? nullptr : here->fake_stack, &passage->from_tools->bottom,
+                                  &passage->from_tools->size);
+#else
+  static_cast<void>(first);
+  static_cast<Context*>(transfer.data)->sp = transfer.fctx;
+#endif
+}
+
+inline void leaving([[maybe_unused]] ToolContext& from, [[maybe_unused]] ToolContext& to,
+                    [[maybe_unused]] bool dying) noexcept {
+#ifdef FERN_ASAN
+  __sanitizer_start_switch_fiber(dying ? nullptr : &from.fake_stack, to.bottom, to.size);
+#endif
+#ifdef FERN_TSAN
+  __tsan_switch_to_fiber(to.fiber, 0);
+#endif
+}
+
+[[noreturn]] void first_entry(transfer_t transfer) {
+#if defined(__x86_64__)
+  asm volatile(".cfi_undefined rip");  // backtraces end here
+#endif
+  arrived(transfer, nullptr, true);
+  stack_entry();
+}
+
+}  // namespace
+
+__attribute__((noinline)) EhGlobals* eh_globals() noexcept {
+  auto* globals = reinterpret_cast<EhGlobals*>(abi::__cxa_get_globals());
+  asm volatile("" : "+r"(globals));
+  return globals;
+}
+
+void context_make(Context& context, [[maybe_unused]] ToolContext& tools,
+                  [[maybe_unused]] const Stack& stack, char* top) noexcept {
+  context.sp = make_fcontext(top, static_cast<std::size_t>(top - stack.bottom), first_entry);
+  context.eh = {};
+#ifdef FERN_ASAN
+  tools.bottom = stack.bottom;
+  tools.size = stack.size();
+  tools.fake_stack = nullptr;
+#endif
+#ifdef FERN_TSAN
+  if (tools.fiber == nullptr) tools.fiber = __tsan_create_fiber(0);
+#endif
+}
+
+void context_adopt([[maybe_unused]] ToolContext& tools) noexcept {
+#ifdef FERN_TSAN
+  tools.fiber = __tsan_get_current_fiber();
+#endif
+}
+
+#ifdef FERN_TSAN
+__attribute__((no_sanitize("thread")))
+#endif
+void context_switch(Context& from, ToolContext& from_tools, Context& to, ToolContext& to_tools,
+                    EhGlobals& live, bool dying) noexcept {
+  from.eh = live;
+  live = to.eh;
+  leaving(from_tools, to_tools, dying);
+#ifdef FERN_ASAN
+  Passage passage{&from, &from_tools};
+  transfer_t transfer = jump_fcontext(to.sp, &passage);
+#else
+  transfer_t transfer = jump_fcontext(to.sp, &from);
+#endif
+  arrived(transfer, &from_tools, false);
+}
+
+unsigned stack_registered([[maybe_unused]] const Stack& stack) noexcept {
+  return VALGRIND_STACK_REGISTER(stack.bottom, stack.top);
+}
+
+void stack_unregistered([[maybe_unused]] unsigned id) noexcept { VALGRIND_STACK_DEREGISTER(id); }
+
+void stack_reused([[maybe_unused]] const Stack& stack) noexcept {
+#ifdef FERN_ASAN
+  __asan_unpoison_memory_region(stack.bottom, stack.size());
+#endif
+}
+
+void tools_destroyed([[maybe_unused]] ToolContext& tools) noexcept {
+#ifdef FERN_TSAN
+  if (tools.fiber != nullptr) __tsan_destroy_fiber(tools.fiber);
+  tools.fiber = nullptr;
+#endif
+}
+
+bool on_valgrind() noexcept { return RUNNING_ON_VALGRIND != 0; }
+
+namespace {
+
+struct Trace {
+  void** frames;
+  int capacity;
+  int count;
+  Context* from;
+  ToolContext* from_tools;
+  Context* parked;
+  ToolContext* parked_tools;
+};
+
+// Runs on top of the parked stack as if its switch had just called it, and goes straight back.
+// Whoever resumes that stack next lands behind the jump here and returns into the switch, which
+// greets the arrival as ever; so nothing here may touch a fake stack.
+#ifdef FERN_ASAN
+__attribute__((no_sanitize("address")))
+#endif
+transfer_t trace_on_top(transfer_t transfer) {
+  auto* trace = static_cast<Trace*>(transfer.data);
+  trace->from->sp = transfer.fctx;
+#ifdef FERN_ASAN
+  __sanitizer_finish_switch_fiber(trace->parked_tools->fake_stack, &trace->from_tools->bottom,
+                                  &trace->from_tools->size);
+#endif
+  trace->count = backtrace(trace->frames, trace->capacity);
+  leaving(*trace->parked_tools, *trace->from_tools, false);
+#ifdef FERN_ASAN
+  Passage passage{trace->parked, trace->parked_tools};
+  return jump_fcontext(trace->from->sp, &passage);
+#else
+  return jump_fcontext(trace->from->sp, trace->parked);
+#endif
+}
+
+}  // namespace
+
+int context_backtrace(Context& from, ToolContext& from_tools, Context& parked,
+                      ToolContext& parked_tools, EhGlobals& live, void** frames,
+                      int capacity) noexcept {
+  Trace trace{frames, capacity, 0, &from, &from_tools, &parked, &parked_tools};
+  from.eh = live;
+  leaving(from_tools, parked_tools, false);
+  transfer_t transfer = ontop_fcontext(parked.sp, &trace, trace_on_top);
+  arrived(transfer, &from_tools, false);
+  live = from.eh;
+  return trace.count;
+}
+
+}  // namespace fern::core

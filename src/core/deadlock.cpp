@@ -1,0 +1,104 @@
+// LoopExit: noticing that a wait can never end, and saying who waits for what.
+
+#include "base/clock.hpp"
+#include "core/hub.hpp"
+#include "core/registry.hpp"
+
+#include <fern/errors.hpp>
+
+#include <algorithm>
+#include <cstdlib>
+#include <iostream>
+#include <limits>
+#include <sstream>
+
+namespace fern::core {
+namespace {
+
+constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
+
+std::int64_t stall_ns() noexcept {
+  static const std::int64_t limit = [] {
+    const char* text = std::getenv("FERN_STALL_SECONDS");
+    double seconds = text == nullptr ? 10 : std::atof(text);
+    return seconds <= 0 ? never : static_cast<std::int64_t>(seconds * 1e9);
+  }();
+  return limit;
+}
+
+}  // namespace
+
+// Called when nothing is ready and no deadline is pending. True when it is for ever as far as
+// this hub knows; if it is for the whole process, the main greenlet is woken to throw.
+bool Hub::stuck() noexcept {
+  if (external_ > 0 || mailbox_.load(std::memory_order_seq_cst) != nullptr) return false;
+  if (main_.state == State::Dead && greenlets_ == 0) std::exit(0);  // a fork's last greenlet ended
+  if (Registry::stuck(*this)) declare_deadlock();
+  return true;
+}
+
+void Hub::declare_deadlock() noexcept {
+  if (main_.state == State::Dead) return;
+  try {
+    std::ostringstream text;
+    text << "this operation would block forever: nothing is left that could wake anybody\n";
+    describe(text);
+    main_.kill_exception = std::make_exception_ptr(LoopExit(text.str()));
+  } catch (...) {
+    main_.kill_exception = std::current_exception();
+  }
+  interrupt(main_, pending_loop_exit);
+}
+
+// Another thread may still wake us, so sleep on; but say so after a while.
+std::int64_t Hub::stall_deadline(std::int64_t now) noexcept {
+  if (stall_reported_ || stall_ns() == never) return never;
+  if (stuck_since_ == 0) stuck_since_ = now;
+  if (now - stuck_since_ >= stall_ns()) {
+    report_stall(now);
+    return never;
+  }
+  return stuck_since_ + stall_ns();
+}
+
+void Hub::report_stall(std::int64_t now) noexcept {
+  stall_reported_ = true;
+  try {
+    std::ostringstream text;
+    text << "fern: nothing has been ready for " << (now - stuck_since_) / 1'000'000'000
+         << " s, and only another thread could wake:\n";
+    describe(text);
+    std::cerr << text.str() << std::flush;
+  } catch (...) {
+    // A report that finds no memory is not worth dying for.
+  }
+}
+
+void Hub::describe(std::ostream& out) {
+  for_each([&](Greenlet& greenlet) { out << "  " << core::describe(greenlet) << '\n'; });
+}
+
+std::string describe(const Greenlet& greenlet) {
+  std::ostringstream out;
+  out << name_of(greenlet) << " (id " << id_of(greenlet) << "): ";
+  switch (greenlet.state) {
+    case State::Free:
+    case State::Dead:
+      out << "ended";
+      break;
+    case State::Unstarted:
+      out << "not started";
+      break;
+    case State::Ready:
+      out << (greenlet.hub != nullptr && &greenlet.hub->running() == &greenlet ? "running" : "ready");
+      break;
+    case State::Parked:
+      out << "waits in " << (greenlet.waits_for != nullptr ? greenlet.waits_for : "park()");
+      if (greenlet.waits_on >= 0) out << " on " << greenlet.waits_on;
+      break;
+  }
+  if (greenlet.shields > 0 && greenlet.state != State::Dead) out << ", shielded";
+  return out.str();
+}
+
+}  // namespace fern::core

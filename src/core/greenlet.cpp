@@ -1,0 +1,287 @@
+#include "core/greenlet.hpp"
+
+#include "base/assert.hpp"
+#include "core/fault.hpp"
+#include "core/hub.hpp"
+#include "core/stack.hpp"
+
+#include <fern/errors.hpp>
+
+#include <cxxabi.h>
+
+#include <new>
+#include <string>
+#include <utility>
+
+namespace fern::core {
+namespace {
+
+// spawn_later's, on the heap until the greenlet starts or is cancelled.
+struct StartTimer : Timer {
+  Greenlet* greenlet = nullptr;
+};
+
+void schedule(Greenlet& greenlet) noexcept {
+  delete static_cast<StartTimer*>(greenlet.timer);
+  greenlet.timer = nullptr;
+  greenlet.hub->push(greenlet);
+}
+
+// Ends a greenlet as far as others can see: joiners and links in order, then its own count.
+void announce_end(Greenlet& ended) noexcept {
+  ended.state = State::Dead;
+  ended.finish = ended.hub->ended();
+  if (ended.error != nullptr && (ended.flags & flag_detached) != 0) report(ended);
+  if (ended.links == nullptr) return;
+  ended.life.fetch_or(life_dead, std::memory_order_acq_rel);
+  while (Link* link = ended.links) {
+    unlink(ended, *link);
+    link->ended(link, ended);
+  }
+}
+
+// The last handle of a dead greenlet is gone.
+void free_dead(Greenlet& dead) noexcept {
+  if (dead.error != nullptr && (dead.flags & flag_read) == 0) report(dead);
+  if (dead.task != nullptr) dead.task->clear();
+  if (dead.hub == Hub::here()) {
+    dead.hub->recycle(dead);
+    return;
+  }
+  // Another thread's: its stack is free for the message.
+  struct Return : detail::Remote {
+    Greenlet* dead = nullptr;
+  };
+  auto* back = ::new (static_cast<void*>(stack_of(dead).top - sizeof(Return))) Return;
+  back->dead = &dead;
+  back->run = [](detail::Remote* remote) noexcept {
+    Greenlet& returned = *static_cast<Return*>(remote)->dead;
+    returned.hub->recycle(returned);
+  };
+  dead.hub->post(*back);
+}
+
+// Drops the count that a greenlet holds on itself, with life_dead set in the same stroke.
+void drop_own_count(Greenlet& ended) noexcept {
+  std::uint64_t before = ended.life.load(std::memory_order_relaxed);
+  std::uint64_t after;
+  do {
+    after = (before | life_dead) - 1;
+  } while (!ended.life.compare_exchange_weak(before, after, std::memory_order_acq_rel));
+  if (after == life_dead) free_dead(ended);
+}
+
+// Killed before it ran. In the ready queue it stays until popped: run_to_end sees the flag.
+void end_unstarted(Greenlet& greenlet, std::exception_ptr exception) noexcept {
+  bool queued = greenlet.timer == nullptr;
+  if (!queued) {
+    auto* timer = static_cast<StartTimer*>(greenlet.timer);
+    greenlet.hub->timers().cancel(*timer);
+    delete timer;
+    greenlet.timer = nullptr;
+  }
+  greenlet.task->abandon();
+  greenlet.flags |= flag_cancelled;
+  if (exception == nullptr) {
+    greenlet.flags |= flag_killed;
+  } else {
+    greenlet.error = std::move(exception);
+  }
+  announce_end(greenlet);
+  if (queued) {
+    greenlet.life.fetch_or(life_dead, std::memory_order_acq_rel);
+  } else {
+    drop_own_count(greenlet);
+  }
+}
+
+void run_task(Greenlet& self) {
+  self.state = State::Ready;
+  try {
+    self.task->run();
+  } catch (const abi::__forced_unwind&) {
+    throw;  // pthread_exit or pthread_cancel: leaves the thread, not the greenlet
+  } catch (const GreenletExit&) {
+    self.flags |= flag_killed;
+  } catch (...) {
+    self.error = std::current_exception();
+  }
+}
+
+}  // namespace
+
+void (*locals_ended)(Greenlet&) noexcept = nullptr;
+
+void run_to_end(Hub& hub, Greenlet& self) {
+  if ((self.flags & flag_cancelled) == 0) {
+    run_task(self);
+    if (self.locals != nullptr) {
+      ++self.shields;
+      locals_ended(self);
+      --self.shields;
+    }
+    announce_end(self);
+  }
+  // Freeing may put our own stack into the free list: nobody takes it before we have left.
+  drop_own_count(self);
+  hub.leave(self);
+}
+
+void link(Greenlet& greenlet, Link& link) noexcept {
+  link.next = nullptr;
+  link.previous = greenlet.last_link;
+  (greenlet.links == nullptr ? greenlet.links : greenlet.last_link->next) = &link;
+  greenlet.last_link = &link;
+}
+
+void unlink(Greenlet& greenlet, Link& link) noexcept {
+  (link.previous == nullptr ? greenlet.links : link.previous->next) = link.next;
+  (link.next == nullptr ? greenlet.last_link : link.next->previous) = link.previous;
+  link.next = link.previous = nullptr;
+}
+
+void retain(Greenlet& greenlet) noexcept { greenlet.life.fetch_add(1, std::memory_order_relaxed); }
+
+void release(Greenlet& greenlet) noexcept {
+  // The only handle of a dead greenlet needs no atomic write: nobody else has it.
+  if (greenlet.life.load(std::memory_order_acquire) != (life_dead | 1)) {
+    if (greenlet.life.fetch_sub(1, std::memory_order_acq_rel) != (life_dead | 1)) return;
+  }
+  free_dead(greenlet);
+}
+
+std::uint64_t id_of(const Greenlet& greenlet) noexcept {
+  return greenlet.slab == nullptr ? 0 : greenlet.slab->first_id + greenlet.index;
+}
+
+std::string name_of(const Greenlet& greenlet) {
+  if (greenlet.name != nullptr) return *greenlet.name;
+  if (greenlet.slab == nullptr) return "main";
+  return "Greenlet-" + std::to_string(id_of(greenlet));
+}
+
+void interrupt(Greenlet& greenlet, Pending bit) noexcept {
+  greenlet.pending |= bit;
+  if (greenlet.state != State::Parked) return;
+  if (greenlet.shields > 0 || greenlet.context.eh.uncaught > 0) return;
+  Hub::wake(greenlet, Wake::Interrupted);
+}
+
+bool interruptible(const Greenlet& running, const EhGlobals& live) noexcept {
+  return running.shields == 0 && live.uncaught == 0;
+}
+
+void throw_pending(Greenlet& running) {
+  constexpr std::uint8_t thrown = pending_kill | pending_loop_exit;
+  if ((running.pending & thrown) != 0) {
+    running.pending &= static_cast<std::uint8_t>(~thrown);
+    std::exception_ptr exception = std::exchange(running.kill_exception, nullptr);
+    if (exception == nullptr) throw GreenletExit();
+    std::rethrow_exception(std::move(exception));
+  }
+  throw_expired(running);
+}
+
+void kill(Greenlet& greenlet, std::exception_ptr exception) noexcept {
+  switch (greenlet.state) {
+    case State::Free:
+    case State::Dead:
+      return;
+    case State::Unstarted:
+      end_unstarted(greenlet, std::move(exception));
+      return;
+    case State::Ready:
+    case State::Parked:
+      if ((greenlet.pending & pending_kill) != 0) return;  // the first one is still to be thrown
+      greenlet.kill_exception = std::move(exception);
+      interrupt(greenlet, pending_kill);
+      return;
+  }
+}
+
+void report(const Greenlet& greenlet) noexcept {
+  try {
+    std::string who = "greenlet " + name_of(greenlet) + " (id " + std::to_string(id_of(greenlet)) + ")";
+    try {
+      std::rethrow_exception(greenlet.error);
+    } catch (...) {
+      report_current(who.c_str());
+    }
+  } catch (...) {
+    report_current("a greenlet");
+  }
+}
+
+}  // namespace fern::core
+
+namespace fern::detail {
+
+Room allocate(std::size_t size, std::size_t align, const SpawnOptions& options) {
+  core::Hub& hub = core::Hub::current();
+  hub.loop();  // a forked child starts afresh before its first greenlet
+  std::size_t stack_size =
+      options.stack_size == 0 ? core::StackPool::default_size : options.stack_size;
+  // A large callable brings its own room.
+  if (size > stack_size / 8) stack_size += size;
+  core::Greenlet* block = hub.stacks().take(stack_size);
+  core::Stack stack = core::stack_of(*block);
+  core::stack_reused(stack);
+  if (!options.name.empty()) {
+    try {
+      block->name = new std::string(options.name);
+    } catch (...) {
+      hub.stacks().give(block);
+      throw;
+    }
+  }
+  auto top = reinterpret_cast<std::uintptr_t>(stack.top) - size;
+  top &= ~static_cast<std::uintptr_t>((align > 16 ? align : 16) - 1);
+  block->hub = &hub;
+  block->state = core::State::Unstarted;
+  block->pending = 0;
+  block->flags = 0;
+  block->shields = 0;
+  block->waits_for = nullptr;
+  // Its own count and its handle's.
+  block->life.store(2, std::memory_order_relaxed);
+  hub.born();
+  return {block, reinterpret_cast<void*>(top)};
+}
+
+void give_back(core::Greenlet* block) noexcept {
+  block->hub->ended();
+  block->hub->recycle(*block);
+}
+
+void set_task(core::Greenlet* block, Task* task) noexcept {
+  block->task = task;
+  core::context_make(block->context, block->tools, core::stack_of(*block),
+                     reinterpret_cast<char*>(task));
+}
+
+Task* task_of(core::Greenlet* block) noexcept { return block->task; }
+
+void start(core::Greenlet* block) noexcept { block->hub->push(*block); }
+
+void start_detached(core::Greenlet* block) noexcept {
+  block->life.store(1, std::memory_order_relaxed);
+  block->flags |= core::flag_detached | core::flag_read;
+  block->hub->push(*block);
+}
+
+void start_later(core::Greenlet* block, Deadline when) {
+  auto* timer = new (std::nothrow) core::StartTimer;
+  if (timer == nullptr) {
+    block->task->abandon();
+    give_back(block);
+    throw std::bad_alloc();
+  }
+  timer->greenlet = block;
+  timer->fire = [](core::Timer* fired) noexcept {
+    core::schedule(*static_cast<core::StartTimer*>(fired)->greenlet);
+  };
+  block->timer = timer;
+  block->hub->timers().start(*timer, when.ns());
+}
+
+}  // namespace fern::detail

@@ -1,0 +1,139 @@
+#pragma once
+
+// Greenlet is the control block: all that Fern knows of one greenlet. It never moves, and its
+// index in its slab is also its stack's. Only its hub's thread touches it, but for `life`.
+//
+//   Unstarted --start--> Ready <--wake-- Parked
+//       |                  |   --park-->   |
+//       +----- kill -----> Dead <----------+     the running one counts as Ready
+//
+// Free blocks are in their pool's list. A dead one stays until its last handle goes.
+
+#include "core/context.hpp"
+
+#include <fern/detail/task.hpp>
+#include <fern/detail/wait_queue.hpp>
+#include <fern/greenlet.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <exception>
+#include <string>
+
+namespace fern::core {
+
+class Hub;
+struct Slab;
+struct Link;
+struct LocalMap;
+
+enum class State : std::uint8_t { Free, Unstarted, Ready, Parked, Dead };
+
+// Why park() returned. Interrupted: something is pending, see Pending.
+enum class Wake : std::uint8_t { Notified, TimedOut, Interrupted, Closed };
+
+// What waits to be thrown in a greenlet, most urgent first.
+enum Pending : std::uint8_t {
+  pending_kill = 1,       // kill_exception
+  pending_loop_exit = 2,  // main only; kill_exception
+  pending_timeout = 4,    // a Timeout scope has expired
+};
+
+enum Flags : std::uint8_t {
+  flag_cancelled = 1,  // killed before it started, still in the ready queue: do not run
+  flag_killed = 2,     // ended by GreenletExit
+  flag_detached = 4,   // spawn_raw: report an exception at once
+  flag_read = 8,       // somebody has seen its exception
+  flag_cold = 16,      // free, and its stack's memory has gone back to the system
+};
+
+struct alignas(64) Greenlet {
+  // The hot line: all that a switch and the ready queue touch.
+  Greenlet* next = nullptr;  // in the ready queue, or in the free list
+  Context context;
+  Hub* hub = nullptr;
+  State state = State::Free;
+  Wake woken = Wake::Notified;
+  std::uint8_t pending = 0;            // Pending bits
+  std::uint8_t flags = 0;              // Flags bits
+  std::uint16_t shields = 0;           // ShieldKill scopes open
+  std::uint16_t unused = 0;
+  // Handles, plus one until it has ended; life_dead once it has. The only field for other threads.
+  std::atomic<std::uint64_t> life{0};
+
+  // What it waits on, for dumps: a static string, and a number that goes with it (an fd), or -1.
+  const char* waits_for = nullptr;
+  std::int64_t waits_on = -1;
+  detail::Task* task = nullptr;        // on its stack's top; null for main
+  Slab* slab = nullptr;                // null for main and the hub's own
+  std::exception_ptr error;            // what ended it
+  std::exception_ptr kill_exception;   // what to throw in it
+  Timeout* timeouts = nullptr;         // innermost scope first
+  Link* links = nullptr;               // joiners and callbacks, first come first
+  Link* last_link = nullptr;
+  LocalMap* locals = nullptr;
+  std::string* name = nullptr;         // null: "Greenlet-" and the id
+  std::uint64_t finish = 0;            // the how-manieth of its hub to end
+  void* timer = nullptr;               // spawn_later's, until it starts
+  std::uint32_t index = 0;             // in its slab
+  unsigned valgrind_stack = 0;
+  ToolContext tools;
+};
+
+#if !defined(FERN_ASAN) && !defined(FERN_TSAN)
+static_assert(sizeof(Greenlet) <= 256, "a million parked greenlets shall fit 4,400 bytes each");
+#endif
+
+constexpr std::uint64_t life_dead = std::uint64_t{1} << 63;
+constexpr std::uint64_t life_count = life_dead - 1;
+
+// Link is told when a greenlet ends, on the hub's thread, in order with the others. It is in the
+// list from link() until it is told or unlinked. Telling queues; it never runs user code.
+struct Link {
+  Link* next = nullptr;
+  Link* previous = nullptr;
+  void (*ended)(Link*, Greenlet&) noexcept = nullptr;
+  LinkId id = 0;
+};
+
+inline bool is_dead(const Greenlet& greenlet) noexcept {
+  return (greenlet.life.load(std::memory_order_acquire) & life_dead) != 0;
+}
+
+void link(Greenlet& greenlet, Link& link) noexcept;
+void unlink(Greenlet& greenlet, Link& link) noexcept;
+
+// retain() and release() count handles. The last one frees the block, from whichever thread.
+void retain(Greenlet& greenlet) noexcept;
+void release(Greenlet& greenlet) noexcept;
+
+std::uint64_t id_of(const Greenlet& greenlet) noexcept;
+std::string name_of(const Greenlet& greenlet);
+
+// interrupt() makes `bit` pending and wakes the greenlet if it may be thrown into now: parked, not
+// shielded, not unwinding. Otherwise it meets it at its next wait. Only in its hub's thread.
+void interrupt(Greenlet& greenlet, Pending bit) noexcept;
+
+// interruptible() asks whether something pending may be thrown into the greenlet that is running.
+bool interruptible(const Greenlet& running, const EhGlobals& live) noexcept;
+
+// throw_pending() throws the most urgent pending thing of the running greenlet.
+[[noreturn]] void throw_pending(Greenlet& running);
+
+// kill() in the greenlet's own hub's thread; does not wait. Null is a GreenletExit.
+void kill(Greenlet& greenlet, std::exception_ptr exception) noexcept;
+
+// run_to_end() is a greenlet's whole life on its stack, up to the last switch away from it.
+[[noreturn]] void run_to_end(Hub& hub, Greenlet& self);
+
+// locals_ended() destroys the greenlet's GreenletLocal values; set by sync/local.cpp, which lies
+// above. Runs on the greenlet's stack.
+extern void (*locals_ended)(Greenlet&) noexcept;
+
+// report() prints a greenlet's unread exception on stderr.
+void report(const Greenlet& greenlet) noexcept;
+
+// throw_expired() throws the TimeoutError of the scope that expired first; timeout.cpp.
+[[noreturn]] void throw_expired(Greenlet& running);
+
+}  // namespace fern::core

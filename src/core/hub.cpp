@@ -1,0 +1,436 @@
+#include "core/hub.hpp"
+
+#include "base/assert.hpp"
+#include "base/clock.hpp"
+#include "base/proc.hpp"
+#include "core/fault.hpp"
+#include "core/registry.hpp"
+
+#include <fern/errors.hpp>
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <exception>
+#include <iostream>
+#include <limits>
+#include <new>
+
+namespace fern::core {
+namespace {
+
+constexpr std::int64_t slice_ns = 1'000'000;         // ready greenlets run this long between polls
+constexpr std::uint64_t most_granted = 1024;         // switches between two looks at the clock
+constexpr std::int64_t trim_every_ns = 1'000'000'000;
+constexpr std::size_t keep_free_stacks = 1024;       // never given back
+constexpr std::size_t own_stack_size = 128 * 1024;   // libuv needs up to 17 KiB of it
+constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
+
+__attribute__((tls_model("initial-exec"))) constinit thread_local Hub* this_hub = nullptr;
+
+// A wait's deadline, on the waiting stack.
+struct WaitTimer : Timer {
+  WaitTimer(Hub& hub, Greenlet& greenlet, Deadline deadline) noexcept : hub(hub), greenlet(greenlet) {
+    fire = [](Timer* timer) noexcept {
+      Hub::wake(static_cast<WaitTimer*>(timer)->greenlet, Wake::TimedOut);
+    };
+    hub.timers().start(*this, deadline.ns());
+  }
+  ~WaitTimer() { hub.timers().cancel(*this); }
+  Hub& hub;
+  Greenlet& greenlet;
+};
+
+}  // namespace
+
+// When the thread ends, so does its hub.
+struct HubOwner {
+  Hub* hub = nullptr;
+  ~HubOwner() {
+    if (hub != nullptr) hub->close();
+  }
+};
+
+Hub* Hub::here() noexcept { return this_hub; }
+
+Hub& Hub::make() {
+  static thread_local HubOwner owner;
+  Hub* hub = Registry::take();
+  try {
+    hub->open();
+  } catch (...) {
+    Registry::put_back(*hub);
+    throw;
+  }
+  this_hub = hub;
+  owner.hub = hub;
+  Registry::opened(*hub);
+  return *hub;
+}
+
+Hub::Hub() {
+  void* base = mmap(nullptr, own_stack_size, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (base == MAP_FAILED) throw std::bad_alloc();
+  own_stack_.bottom = static_cast<char*>(base) + page_size();
+  own_stack_.top = static_cast<char*>(base) + own_stack_size;
+  mprotect(base, page_size(), PROT_NONE);
+  stack_registered(own_stack_);
+}
+
+void Hub::open() {
+  loop_.emplace();
+  fault_handler_thread();
+  eh_ = eh_globals();
+  main_.hub = own_.hub = this;
+  main_.state = own_.state = State::Ready;
+  main_.life.store(1, std::memory_order_relaxed);
+  main_.flags = 0;
+  context_adopt(main_.tools);
+  context_make(own_.context, own_.tools, own_stack_, own_stack_.top);
+  running_ = &main_;
+  polled_at_ = checked_at_ = base::now_ns();
+  trim_at_ = polled_at_ + trim_every_ns;
+  timers_.expire(polled_at_);
+  budget_ = granted_ = 1;
+  ending_ = false;
+  exit_limit = std::chrono::seconds(1);
+  closed_.store(false, std::memory_order_seq_cst);
+}
+
+// --- switching --------------------------------------------------------------------------------
+
+inline void Hub::switch_away(Greenlet& from, bool dying) noexcept {
+  Greenlet* next = head_;
+  if (next == nullptr || --budget_ == 0) [[unlikely]] {
+    next = &own_;
+  } else {
+    head_ = next->next;
+  }
+  running_ = next;
+  context_switch(from.context, from.tools, next->context, next->tools, *eh_, dying);
+}
+
+void Hub::leave(Greenlet& ended) noexcept {
+  switch_away(ended, true);
+  FERN_ASSERT(false, "fern::core::Hub::leave(): a dead greenlet was switched to");
+  __builtin_unreachable();
+}
+
+void Hub::yield() {
+  Greenlet& self = *running_;
+  if (self.pending != 0 && interruptible(self, *eh_)) [[unlikely]] throw_pending(self);
+  if (head_ == nullptr && --budget_ > 0) return;
+  if (&self == &own_) throw BlockingInHub("fern::yield() was called on the hub's own stack");
+  if (head_ == nullptr) budget_ = 1;  // used up just now: have a look at the loop
+  push(self);
+  switch_away(self);
+}
+
+Wake Hub::try_park(const char* what, std::int64_t on, Deadline deadline) noexcept {
+  Greenlet& self = *running_;
+  FERN_ASSERT(&self != &own_, "fern::core::Hub::try_park(): the hub's own stack may not park");
+  if (self.pending != 0 && interruptible(self, *eh_)) return Wake::Interrupted;
+  self.waits_for = what;
+  self.waits_on = on;
+  if (deadline.is_never()) {
+    self.state = State::Parked;
+    switch_away(self);
+  } else {
+    WaitTimer timer(*this, self, deadline);
+    self.state = State::Parked;
+    switch_away(self);
+  }
+  self.waits_for = nullptr;
+  return self.woken;
+}
+
+Wake Hub::park(const char* what, std::int64_t on, Deadline deadline) {
+  if (on_own_stack()) [[unlikely]] {
+    throw BlockingInHub(std::string(what) + " was called on the hub's own stack");
+  }
+  Wake why = try_park(what, on, deadline);
+  if (why == Wake::Interrupted) [[unlikely]] throw_pending(*running_);
+  return why;
+}
+
+// Every fresh stack begins here: the hub's own, or a greenlet's.
+void stack_entry() {
+  Hub& hub = *this_hub;
+  if (hub.on_own_stack()) hub.run();
+  run_to_end(hub, hub.running());
+}
+
+// --- the hub's own stack ----------------------------------------------------------------------
+
+void Hub::run() noexcept {
+  for (;;) {
+    turn();
+    Greenlet* next = pop();
+    if (next == nullptr) continue;
+    running_ = next;
+    context_switch(own_.context, own_.tools, next->context, next->tools, *eh_);
+  }
+}
+
+void Hub::turn() noexcept {
+  if (forked_) [[unlikely]] after_fork();
+  switches_ += granted_ - budget_;
+  if (head_ != nullptr) {
+    // Somebody is ready: look at the loop only when the slice is over.
+    std::int64_t now = base::now_ns();
+    std::int64_t took = now - checked_at_;
+    checked_at_ = now;
+    if (took < slice_ns / 4) {
+      granted_ = std::min(granted_ * 2, most_granted);
+    } else if (took > slice_ns) {
+      granted_ = std::max<std::uint64_t>(granted_ / 2, 1);
+    }
+    budget_ = granted_;
+    if (now - polled_at_ < slice_ns) return;
+  }
+  take_posts();
+  ++polls_;
+  if (head_ != nullptr) {
+    loop_->poll(false, never);
+  } else {
+    idle();
+  }
+  take_posts();
+  // After descriptors and posts: an operation that is due together with its deadline wins.
+  std::int64_t now = base::now_ns();
+  timers_.expire(now);
+  housekeeping(now);
+  polled_at_ = checked_at_ = now;
+  budget_ = granted_;
+}
+
+// Nothing is ready: block until the loop, a deadline or another thread has something.
+void Hub::idle() noexcept {
+  std::int64_t now = base::now_ns();
+  std::int64_t until = timers_.earliest();
+  if (until <= now) {
+    loop_->poll(false, never);
+    return;
+  }
+  if (until == never && stuck()) {
+    if (head_ != nullptr) return;  // LoopExit
+    until = stall_deadline(now);
+  }
+  if (trim_at_ != 0 && stacks_.stats().free > keep_free_stacks) until = std::min(until, trim_at_);
+  // Posters push, then look at sleeping_; we do the reverse: one of us sees the other.
+  sleeping_.store(true, std::memory_order_seq_cst);
+  if (mailbox_.load(std::memory_order_seq_cst) == nullptr) {
+    loop_->poll(true, until);
+  }
+  sleeping_.store(false, std::memory_order_seq_cst);
+  if (waits_stuck_) Registry::unstuck(*this);
+  if (deadlocked_.exchange(false)) declare_deadlock();
+}
+
+void Hub::housekeeping(std::int64_t now) noexcept {
+  if (now < trim_at_) return;
+  stacks_.trim(keep_free_stacks);
+  trim_at_ = now + trim_every_ns;
+}
+
+// --- other threads ----------------------------------------------------------------------------
+
+void Hub::post(detail::Remote& remote) noexcept {
+  remote.next_remote = mailbox_.load(std::memory_order_relaxed);
+  while (!mailbox_.compare_exchange_weak(remote.next_remote, &remote, std::memory_order_seq_cst)) {
+  }
+  if (sleeping_.load(std::memory_order_seq_cst)) {
+    // close() waits for us before it takes the loop away.
+    wakers_.fetch_add(1, std::memory_order_seq_cst);
+    if (sleeping_.exchange(false, std::memory_order_seq_cst)) loop_->wake_up();
+    wakers_.fetch_sub(1, std::memory_order_seq_cst);
+  }
+  if (closed_.load(std::memory_order_seq_cst)) [[unlikely]] drain_closed();
+}
+
+void Hub::take_posts() noexcept {
+  if (mailbox_.load(std::memory_order_relaxed) == nullptr) return;
+  detail::Remote* newest = mailbox_.exchange(nullptr, std::memory_order_acquire);
+  detail::Remote* oldest = nullptr;
+  while (newest != nullptr) {
+    detail::Remote* next = newest->next_remote;
+    newest->next_remote = oldest;
+    oldest = newest;
+    newest = next;
+  }
+  while (oldest != nullptr) {
+    detail::Remote* next = oldest->next_remote;  // run() may free it
+    oldest->run(oldest);
+    oldest = next;
+  }
+}
+
+// What is posted to a hub without a thread is run by the poster, one at a time.
+void Hub::drain_closed() noexcept {
+  Registry::with_closed(*this, [this] { take_posts(); });
+}
+
+std::uint64_t Hub::ended() noexcept {
+  if (--greenlets_ == 0 && ending_) wake(main_, Wake::Notified);
+  return ++finishes_;
+}
+
+void Hub::recycle(Greenlet& dead) noexcept {
+  delete dead.name;
+  dead.name = nullptr;
+  dead.error = nullptr;
+  dead.kill_exception = nullptr;
+  dead.task = nullptr;
+  stacks_.give(&dead);
+}
+
+std::size_t live_greenlets() noexcept {
+  Hub* hub = Hub::here();
+  return hub == nullptr ? 0 : hub->greenlets();
+}
+
+// --- the thread's end -------------------------------------------------------------------------
+
+void Hub::close() noexcept {
+  // exit() or pthread_exit() inside a greenlet: nobody is unwound, this stack is one of theirs.
+  if (running_ != &main_) {
+    this_hub = nullptr;
+    return;
+  }
+  if (forked_) after_fork();
+  end_greenlets();
+  bool reusable = abandon_greenlets();
+  closed_.store(true, std::memory_order_seq_cst);
+  while (wakers_.load(std::memory_order_seq_cst) > 0) {
+  }
+  Registry::closed(*this);
+  take_posts();
+  loop_.reset();
+  stacks_.trim(0);
+  stacks_.trim(0);
+  tools_destroyed(own_.tools);
+  fault_handler_thread_end();
+  this_hub = nullptr;
+  if (reusable) Registry::put_back(*this);
+}
+
+// What never started is cancelled, the rest is killed and gets exit_limit to unwind.
+void Hub::end_greenlets() noexcept {
+  main_.shields = 1;
+  main_.pending = 0;
+  stacks_.for_each([](Greenlet& greenlet) {
+    if (greenlet.state == State::Free || greenlet.state == State::Dead) return;
+    kill(greenlet, nullptr);
+  });
+  if (greenlets_ > 0) {
+    ending_ = true;
+    try_park("end of the thread", -1, exit_limit);
+    ending_ = false;
+  }
+  main_.shields = 0;
+}
+
+// True when none refused to end.
+bool Hub::abandon_greenlets() noexcept {
+  if (greenlets_ == 0) return true;
+  std::cerr << "fern: " << greenlets_ << " greenlet(s) did not end within the exit limit:\n";
+  stacks_.for_each([](Greenlet& greenlet) {
+    if (greenlet.state == State::Free || greenlet.state == State::Dead) return;
+    std::cerr << "fern:   " << core::describe(greenlet) << '\n';
+    greenlet.state = State::Dead;
+    greenlet.flags |= flag_killed;
+    greenlet.life.fetch_or(life_dead, std::memory_order_acq_rel);
+    while (Link* link = greenlet.links) {
+      core::unlink(greenlet, *link);
+      link->ended(link, greenlet);
+    }
+  });
+  return false;
+}
+
+// --- fork -------------------------------------------------------------------------------------
+
+// In the child at once; the rest when the hub is used again, for most children only exec.
+void Hub::mark_forked() noexcept {
+  forked_ = true;
+  survivor_ = running_;
+  head_ = nullptr;
+  budget_ = granted_ = 1;
+}
+
+// The child has this thread and the greenlet that forked; the others are gone without unwinding.
+void Hub::after_fork() noexcept {
+  forked_ = false;
+  ++forks_;
+  external_ = 0;
+  greenlets_ = survivor_ == &main_ ? 0 : 1;
+  mailbox_.store(nullptr, std::memory_order_relaxed);
+  bool ready = false;  // the survivor may have yielded; whom else it woke does not exist
+  while (Greenlet* greenlet = pop()) ready = ready || greenlet == survivor_;
+  auto gone = [this](Greenlet& greenlet) {
+    if (&greenlet == survivor_ || greenlet.state == State::Free) return;
+    greenlet.state = State::Dead;
+    greenlet.flags |= flag_killed | flag_read;
+    greenlet.life.fetch_or(life_dead, std::memory_order_relaxed);
+  };
+  gone(main_);
+  stacks_.for_each(gone);
+  loop_->forked();
+  if (ready) push(*survivor_);
+}
+
+}  // namespace fern::core
+
+namespace fern {
+
+Hub& Hub::current() { return core::Hub::current(); }
+
+void Hub::post(detail::Function<void()> f) {
+  struct Posted : detail::Remote {
+    explicit Posted(detail::Function<void()> f) : f(std::move(f)) {}
+    detail::Function<void()> f;
+  };
+  auto* posted = new Posted(std::move(f));
+  posted->run = [](detail::Remote* remote) noexcept {
+    auto* self = static_cast<Posted*>(remote);
+    try {
+      // A hub without a thread has nobody to run it.
+      if (core::Hub::here() != nullptr) self->f();
+    } catch (...) {
+      core::report_current("a function given to Hub::post");
+    }
+    delete self;
+  };
+  static_cast<core::Hub*>(this)->post(*posted);
+}
+
+void Hub::set_exit_limit(std::chrono::nanoseconds limit) noexcept {
+  static_cast<core::Hub*>(this)->exit_limit = limit;
+}
+
+std::uint64_t Hub::switches() const noexcept {
+  return static_cast<const core::Hub*>(this)->switches();
+}
+std::uint64_t Hub::polls() const noexcept { return static_cast<const core::Hub*>(this)->polls(); }
+std::size_t Hub::greenlets() const noexcept {
+  return static_cast<const core::Hub*>(this)->greenlets();
+}
+
+}  // namespace fern
+
+namespace fern {
+
+void yield() { core::Hub::current().yield(); }
+
+void sleep(Deadline until) {
+  core::Hub& hub = core::Hub::current();
+  if (until == Deadline::past()) {
+    hub.yield();
+    return;
+  }
+  while (hub.park("sleep()", -1, until) != core::Wake::TimedOut) {
+  }
+}
+
+}  // namespace fern

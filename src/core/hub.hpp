@@ -1,0 +1,231 @@
+#pragma once
+
+// Hub: one thread's scheduler. A FIFO of ready greenlets threaded through their control blocks,
+// timers, a loop, and a mailbox for other threads.
+//
+// park() jumps straight to the next ready greenlet. The hub's own stack, where `run` loops, gets
+// its turn when nothing is ready, or when a time slice may be over: then it asks the loop without
+// blocking, so that busy greenlets starve neither descriptors nor timers. The clock is not read at
+// every switch but every `granted_` switches, a number that adapts to how long turns take.
+//
+// Only the hub's thread may touch a Hub, but for post() and what says so. Hubs are never freed:
+// when its thread ends one is closed and serves another thread later, so handles and posts that
+// come too late still find it.
+
+#include "core/greenlet.hpp"
+#include "core/loop.hpp"
+#include "core/stack.hpp"
+#include "core/timers.hpp"
+
+#include <fern/deadline.hpp>
+#include <fern/detail/wait_queue.hpp>
+#include <fern/hub.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <iosfwd>
+#include <optional>
+#include <string>
+
+namespace fern::core {
+
+class Hub final : public fern::Hub {
+ public:
+  // current() makes the thread's hub if there is none; here() is null instead.
+  static Hub& current() {
+    Hub* hub = here();
+    return hub != nullptr ? *hub : make();
+  }
+  static Hub* here() noexcept;
+
+  Greenlet& running() noexcept { return *running_; }
+  Greenlet& main() noexcept { return main_; }
+  bool on_own_stack() const noexcept { return running_ == &own_; }
+
+  // park() stops the running greenlet until wake(), at most until the deadline; says why it goes
+  // on. `what` and `on` name the wait in dumps. Throws BlockingInHub, and what is pending (a kill,
+  // an expired Timeout), before it stops or when interrupted. Who parks links himself to whatever
+  // will wake him first, and unlinks himself in a destructor.
+  Wake park(const char* what, std::int64_t on = -1, Deadline deadline = {});
+
+  // try_park() is park() for code that no exception may cross: it returns Interrupted and leaves
+  // what is pending.
+  Wake try_park(const char* what, std::int64_t on = -1, Deadline deadline = {}) noexcept;
+
+  // yield() lets everybody who is ready run before going on.
+  void yield();
+
+  // wake() makes a parked greenlet ready; false, and nothing, if it is not parked. Idempotent per
+  // park: the first reason counts.
+  static bool wake(Greenlet& greenlet, Wake why) noexcept {
+    if (greenlet.state != State::Parked) return false;
+    greenlet.state = State::Ready;
+    greenlet.woken = why;
+    greenlet.hub->push(greenlet);
+    return true;
+  }
+
+  // push() appends to the ready queue.
+  void push(Greenlet& greenlet) noexcept {
+    greenlet.next = nullptr;
+    if (head_ == nullptr) {
+      head_ = &greenlet;
+    } else {
+      tail_->next = &greenlet;
+    }
+    tail_ = &greenlet;
+  }
+
+  // leave() switches away from a greenlet that has ended.
+  [[noreturn]] void leave(Greenlet& ended) noexcept;
+
+  // post() runs `remote` on this hub's own stack, in order per caller. From any thread.
+  using fern::Hub::post;
+  void post(detail::Remote& remote) noexcept;
+
+  Timers& timers() noexcept { return timers_; }
+  StackPool& stacks() noexcept { return stacks_; }
+
+  // loop() is the loop, made new first if this process has forked.
+  Loop& loop() {
+    if (forked_) [[unlikely]] after_fork();
+    return *loop_;
+  }
+  void after_fork() noexcept;
+  void mark_forked() noexcept;  // in the child, before anything else
+
+  // External is something that can wake this hub from outside Fern (an armed descriptor, a
+  // signal, a job of a worker) for as long as it lives: no LoopExit meanwhile.
+  class External {
+   public:
+    explicit External(Hub& hub) noexcept : hub_(hub), forks_(hub.forks_) { ++hub_.external_; }
+    External(const External&) = delete;
+    External& operator=(const External&) = delete;
+    ~External() {
+      if (forks_ == hub_.forks_) --hub_.external_;
+    }
+
+   private:
+    Hub& hub_;
+    unsigned forks_;
+  };
+
+  // for_each() calls f for every greenlet that has not ended, main first.
+  template <class F>
+  void for_each(F&& f) {
+    f(main_);
+    stacks_.for_each([&](Greenlet& greenlet) {
+      if (greenlet.state != State::Free && greenlet.state != State::Dead) f(greenlet);
+    });
+  }
+
+  // describe() writes a line per greenlet: name, state, what it waits on.
+  void describe(std::ostream& out);
+
+  // Bookkeeping of greenlet.cpp.
+  void born() noexcept { ++greenlets_; }
+  std::uint64_t ended() noexcept;
+  void recycle(Greenlet& dead) noexcept;
+
+  std::uint64_t switches() const noexcept { return switches_ + (granted_ - budget_); }
+  std::uint64_t polls() const noexcept { return polls_; }
+  std::size_t greenlets() const noexcept { return greenlets_; }
+  EhGlobals& live_eh() noexcept { return *eh_; }
+  std::chrono::nanoseconds exit_limit{std::chrono::seconds(1)};
+
+  // run() is the loop on the hub's own stack.
+  [[noreturn]] void run() noexcept;
+
+ private:
+  friend struct Registry;
+  friend struct HubOwner;
+  friend class fern::Hub;
+
+  Hub();
+  ~Hub() = delete;
+  static Hub& make();
+  void open();
+  void close() noexcept;           // the thread ends
+  void end_greenlets() noexcept;
+  bool abandon_greenlets() noexcept;
+
+  Greenlet* pop() noexcept {
+    Greenlet* first = head_;
+    if (first != nullptr) head_ = first->next;
+    return first;
+  }
+  void switch_away(Greenlet& from, bool dying = false) noexcept;
+  void turn() noexcept;            // one round of the hub's own stack
+  void idle() noexcept;
+  void take_posts() noexcept;
+  void drain_closed() noexcept;
+  void housekeeping(std::int64_t now) noexcept;
+
+  // deadlock.cpp
+  bool stuck() noexcept;           // nothing of this hub's own can ever wake it
+  void declare_deadlock() noexcept;
+  std::int64_t stall_deadline(std::int64_t now) noexcept;
+  void report_stall(std::int64_t now) noexcept;
+
+  // The first line is what switching touches.
+  Greenlet* head_ = nullptr;       // ready queue; tail_ counts only while head_ is not null
+  Greenlet* tail_ = nullptr;
+  Greenlet* running_ = nullptr;
+  std::uint64_t budget_ = 1;       // switches until the hub's own stack has a look
+  EhGlobals* eh_ = nullptr;        // this thread's
+  std::uint64_t granted_ = 1;
+  std::uint64_t switches_ = 0;     // before the current grant
+
+  std::int64_t polled_at_ = 0;     // steady nanoseconds of the last look at the loop
+  std::int64_t checked_at_ = 0;    // and at the clock
+  std::int64_t trim_at_ = 0;
+  std::uint64_t polls_ = 0;
+  std::size_t greenlets_ = 0;
+  std::uint64_t finishes_ = 0;
+  std::size_t external_ = 0;
+  bool ending_ = false;            // main waits in end_greenlets
+  bool forked_ = false;
+  unsigned forks_ = 0;
+  Greenlet* survivor_ = nullptr;   // who called fork
+  bool stall_reported_ = false;
+  std::int64_t stuck_since_ = 0;
+
+  Greenlet main_;                  // the thread's own stack
+  Greenlet own_;                   // the hub's
+  Stack own_stack_;
+  Timers timers_;
+  StackPool stacks_;
+  std::optional<Loop> loop_;
+
+  // For other threads.
+  alignas(64) std::atomic<detail::Remote*> mailbox_{nullptr};  // newest first
+  std::atomic<bool> sleeping_{false};   // in, or about to go into, a poll that blocks
+  std::atomic<int> wakers_{0};          // threads between their look at sleeping_ and wake_up
+  std::atomic<bool> closed_{true};
+  std::atomic<bool> deadlocked_{false}; // another hub found that all are stuck
+  bool waits_stuck_ = false;            // under the registry's mutex: idle and stuck
+  Hub* next_hub_ = nullptr;             // in the registry's list
+};
+
+// live_greenlets() counts those of the thread's hub that have not ended; 0 without a hub.
+std::size_t live_greenlets() noexcept;
+
+// Threads of Fern's own that wait for work do not count as somebody who could wake a hub.
+void service_thread_idle(int change) noexcept;
+
+// describe() is one line about a greenlet.
+std::string describe(const Greenlet& greenlet);
+
+template <class F>
+void StackPool::for_each(F&& f) {
+  auto visit = [&](Class& sizes) {
+    for (Slab* slab = sizes.slabs; slab != nullptr; slab = slab->next) {
+      for (std::uint32_t i = 0; i < slab->used; ++i) f(slab->blocks[i]);
+    }
+  };
+  visit(default_);
+  for (Class* sizes = others_; sizes != nullptr; sizes = sizes->next) visit(*sizes);
+}
+
+}  // namespace fern::core

@@ -1,0 +1,251 @@
+#include "core/loop.hpp"
+
+#include "base/assert.hpp"
+#include "base/clock.hpp"
+#include "base/real.hpp"
+
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <uv.h>
+
+#include <cerrno>
+#include <ctime>
+#include <limits>
+#include <new>
+#include <system_error>
+
+namespace fern::core {
+namespace {
+
+constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
+
+[[noreturn]] void fail(int error, const char* what) {
+  throw std::system_error(error, std::system_category(), what);
+}
+
+}  // namespace
+
+class Loop::Watch {
+ public:
+  uv_poll_t handle;
+  void* owner;
+  Ready ready;
+  unsigned armed;
+};
+
+class Loop::Signal {
+ public:
+  uv_signal_t handle;
+  void* owner;
+  Raised raised;
+};
+
+struct Loop::State {
+  uv_loop_t loop;
+  uv_poll_t wake_handle;
+  uv_poll_t timer_handle;
+  int wake_fd = -1;
+  int timer_fd = -1;
+  std::int64_t timer_at = never;  // what the timerfd is set to
+
+  void open();
+  void close() noexcept;
+  static void on_wake(uv_poll_t* handle, int status, int events) noexcept;
+  static void on_timer(uv_poll_t* handle, int status, int events) noexcept;
+};
+
+void Loop::State::on_wake(uv_poll_t* handle, int, int) noexcept {
+  auto* state = static_cast<State*>(handle->data);
+  std::uint64_t count;
+  while (real::read(state->wake_fd, &count, sizeof count) < 0 && errno == EINTR) {
+  }
+}
+
+// Setting the timerfd anew clears its readiness, so that it need not be read.
+void Loop::State::on_timer(uv_poll_t* handle, int, int) noexcept {
+  auto* state = static_cast<State*>(handle->data);
+  itimerspec off{};
+  real::timerfd_settime(state->timer_fd, 0, &off, nullptr);
+  state->timer_at = never;
+}
+
+void Loop::State::open() {
+  wake_fd = real::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  timer_fd = real::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+  if (wake_fd < 0 || timer_fd < 0) {
+    int error = errno;
+    if (wake_fd >= 0) real::close(wake_fd);
+    fail(error, "fern::Hub::current(): cannot make a hub");
+  }
+  timer_at = never;
+  wake_handle.data = timer_handle.data = this;
+  uv_poll_init(&loop, &wake_handle, wake_fd);
+  uv_poll_init(&loop, &timer_handle, timer_fd);
+  uv_poll_start(&wake_handle, UV_READABLE, on_wake);
+  uv_poll_start(&timer_handle, UV_READABLE, on_timer);
+}
+
+void Loop::State::close() noexcept {
+  uv_close(reinterpret_cast<uv_handle_t*>(&wake_handle), nullptr);
+  uv_close(reinterpret_cast<uv_handle_t*>(&timer_handle), nullptr);
+  uv_run(&loop, UV_RUN_NOWAIT);
+  real::close(wake_fd);
+  real::close(timer_fd);
+}
+
+Loop::Loop() : state_(new State) {
+  if (int error = uv_loop_init(&state_->loop); error != 0) {
+    fail(-error, "fern::Hub::current(): cannot make a hub");
+  }
+  try {
+    state_->open();
+  } catch (...) {
+    uv_loop_close(&state_->loop);
+    throw;
+  }
+}
+
+Loop::~Loop() {
+  state_->close();
+  // Whatever is still watched belongs to greenlets that refused to end.
+  uv_walk(
+      &state_->loop,
+      [](uv_handle_t* handle, void*) {
+        if (!uv_is_closing(handle)) uv_close(handle, nullptr);
+      },
+      nullptr);
+  uv_run(&state_->loop, UV_RUN_NOWAIT);
+  uv_loop_close(&state_->loop);
+}
+
+void Loop::poll(bool block, std::int64_t deadline) noexcept {
+  State& state = *state_;
+  if (block && deadline < state.timer_at) {
+    itimerspec at{};
+    at.it_value.tv_sec = deadline / 1'000'000'000;
+    at.it_value.tv_nsec = deadline % 1'000'000'000;
+    if (deadline <= 0) at.it_value.tv_nsec = 1;  // all zero would disarm
+    real::timerfd_settime(state.timer_fd, TFD_TIMER_ABSTIME, &at, nullptr);
+    state.timer_at = deadline;
+  }
+  uv_run(&state.loop, block ? UV_RUN_ONCE : UV_RUN_NOWAIT);
+}
+
+void Loop::wake_up() noexcept {
+  int saved = errno;
+  std::uint64_t one = 1;
+  while (real::write(state_->wake_fd, &one, sizeof one) < 0 && errno == EINTR) {
+  }
+  errno = saved;
+}
+
+namespace {
+
+int to_uv(unsigned readiness) noexcept {
+  int events = 0;
+  if ((readiness & readable) != 0) events |= UV_READABLE;
+  if ((readiness & writable) != 0) events |= UV_WRITABLE;
+  return events;
+}
+
+}  // namespace
+
+Loop::Watch* Loop::watch(int fd, void* owner, Ready ready) noexcept {
+  auto* watch = new (std::nothrow) Watch{{}, owner, ready, 0};
+  if (watch == nullptr) {
+    errno = ENOMEM;
+    return nullptr;
+  }
+  if (int error = uv_poll_init(&state_->loop, &watch->handle, fd); error != 0) {
+    delete watch;
+    errno = -error;
+    return nullptr;
+  }
+  watch->handle.data = watch;
+  return watch;
+}
+
+void Loop::arm(Watch& watch, unsigned readiness) noexcept {
+  if (watch.armed == readiness) return;
+  watch.armed = readiness;
+  if (readiness == 0) {
+    uv_poll_stop(&watch.handle);
+    return;
+  }
+  uv_poll_start(&watch.handle, to_uv(readiness), [](uv_poll_t* handle, int status, int events) {
+    auto* watch = static_cast<Watch*>(handle->data);
+    if (status < 0) {
+      // libuv says EBADF for any EPOLLERR, and has stopped the handle.
+      watch->armed = 0;
+      watch->ready(watch->owner, readable | writable | errored);
+      return;
+    }
+    unsigned readiness = 0;
+    if ((events & UV_READABLE) != 0) readiness |= readable;
+    if ((events & UV_WRITABLE) != 0) readiness |= writable;
+    watch->ready(watch->owner, readiness);
+  });
+}
+
+void Loop::unwatch(Watch& watch) noexcept {
+  // Stops at once; the memory is libuv's until it says so.
+  uv_close(reinterpret_cast<uv_handle_t*>(&watch.handle), [](uv_handle_t* handle) {
+    delete static_cast<Watch*>(handle->data);
+  });
+}
+
+Loop::Signal* Loop::listen(int number, void* owner, Raised raised) noexcept {
+  auto* signal = new (std::nothrow) Signal{{}, owner, raised};
+  if (signal == nullptr) {
+    errno = ENOMEM;
+    return nullptr;
+  }
+  uv_signal_init(&state_->loop, &signal->handle);
+  signal->handle.data = signal;
+  int error = uv_signal_start(
+      &signal->handle,
+      [](uv_signal_t* handle, int raised_number) {
+        auto* self = static_cast<Signal*>(handle->data);
+        self->raised(self->owner, raised_number);
+      },
+      number);
+  if (error != 0) {
+    unlisten(*signal);
+    errno = -error;
+    return nullptr;
+  }
+  return signal;
+}
+
+void Loop::unlisten(Signal& signal) noexcept {
+  uv_close(reinterpret_cast<uv_handle_t*>(&signal.handle), [](uv_handle_t* handle) {
+    delete static_cast<Signal*>(handle->data);
+  });
+}
+
+// The eventfd and the timerfd are shared with the parent: a child that read them would take the
+// parent's wake-ups.
+void Loop::forked() noexcept {
+  State& state = *state_;
+  FERN_ASSERT(uv_loop_fork(&state.loop) == 0, "fern::core::Loop::forked(): libuv refused");
+  int wake = real::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  int timer = real::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+  FERN_ASSERT(wake >= 0 && timer >= 0, "fern::core::Loop::forked(): no descriptors left");
+  uv_poll_stop(&state.wake_handle);
+  uv_poll_stop(&state.timer_handle);
+  uv_close(reinterpret_cast<uv_handle_t*>(&state.wake_handle), nullptr);
+  uv_close(reinterpret_cast<uv_handle_t*>(&state.timer_handle), nullptr);
+  uv_run(&state.loop, UV_RUN_NOWAIT);
+  real::close(state.wake_fd);
+  real::close(state.timer_fd);
+  state.wake_fd = wake;
+  state.timer_fd = timer;
+  state.timer_at = never;
+  uv_poll_init(&state.loop, &state.wake_handle, wake);
+  uv_poll_init(&state.loop, &state.timer_handle, timer);
+  state.wake_handle.data = state.timer_handle.data = &state;
+  uv_poll_start(&state.wake_handle, UV_READABLE, State::on_wake);
+  uv_poll_start(&state.timer_handle, UV_READABLE, State::on_timer);
+}
+
+}  // namespace fern::core

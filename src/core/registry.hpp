@@ -1,0 +1,44 @@
+#pragma once
+
+// Registry knows all hubs: those that serve a thread, and those that wait for one. It decides
+// when nobody is left who could wake anybody. Everything here takes its mutex.
+
+#include "core/hub.hpp"
+
+#include <cstddef>
+#include <mutex>
+
+namespace fern::core {
+
+struct Registry {
+  // take() gives a hub that no thread uses, made if there is none; put_back() is its end.
+  static Hub* take();
+  static void put_back(Hub& hub) noexcept;
+
+  // opened() and closed() say that a hub serves a thread, or does not any more.
+  static void opened(Hub& hub) noexcept;
+  static void closed(Hub& hub) noexcept;
+
+  // stuck() says that this hub is idle with nothing pending. True when so are all hubs and the
+  // process has no other thread: then the others have been told as well.
+  static bool stuck(Hub& hub) noexcept;
+  static void unstuck(Hub& hub) noexcept;
+
+  // others_alive() asks whether some thread exists that is no stuck hub's nor idle worker's.
+  static bool others_alive() noexcept;
+
+  // with_closed() calls f() alone with a hub that serves no thread; not at all if it does.
+  template <class F>
+  static void with_closed(Hub& hub, F&& f) noexcept {
+    std::lock_guard lock(mutex());
+    if (hub.closed_.load(std::memory_order_seq_cst)) f();
+  }
+
+  // forked() is called in a child: only the calling thread's hub is left.
+  static void forked(Hub* here) noexcept;
+
+ private:
+  static std::recursive_mutex& mutex() noexcept;
+};
+
+}  // namespace fern::core

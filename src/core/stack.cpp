@@ -1,0 +1,258 @@
+#include "core/stack.hpp"
+
+#include "base/proc.hpp"
+#include "core/greenlet.hpp"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <new>
+#include <vector>
+
+namespace fern::core {
+namespace {
+
+constexpr std::size_t first_slab = std::size_t{16} << 20;
+constexpr std::size_t open_step = std::size_t{16} << 20;
+constexpr int madv_guard_install = 102;  // Linux 6.13; Debian 12's headers do not have it yet
+
+constinit std::atomic<Slab*> all_slabs{nullptr};
+constinit std::atomic<std::size_t> mprotect_guards{0};
+
+std::size_t round_up(std::size_t value, std::size_t step) noexcept {
+  return (value + step - 1) / step * step;
+}
+
+Guard probe_guard() noexcept {
+  void* page = mmap(nullptr, page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (page == MAP_FAILED) return Guard::Protect;
+  bool works = madvise(page, page_size(), madv_guard_install) == 0;
+  munmap(page, page_size());
+  return works ? Guard::Install : Guard::Protect;
+}
+
+}  // namespace
+
+std::size_t page_size() noexcept {
+  static const auto size = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  return size;
+}
+
+Guard guard_kind() noexcept {
+  static const Guard kind = probe_guard();
+  return kind;
+}
+
+std::size_t max_map_count() noexcept {
+  static const std::size_t count = base::read_number("/proc/sys/vm/max_map_count", 65530);
+  return count;
+}
+
+Stack Slab::stack(std::uint32_t index) const noexcept {
+  char* bottom = stacks + index * stride;
+  return {bottom + page_size(), bottom + stride};
+}
+
+Stack stack_of(const Greenlet& block) noexcept {
+  return block.slab == nullptr ? Stack{} : block.slab->stack(block.index);
+}
+
+StackPool::Class& StackPool::class_of(std::size_t size) {
+  if (size == 0) size = default_size;
+  size = round_up(std::max(size, smallest_size), page_size());
+  if (default_.stride == 0) default_.stride = round_up(default_size, page_size());
+  if (size == default_.stride) return default_;
+  for (Class* sizes = others_; sizes != nullptr; sizes = sizes->next) {
+    if (sizes->stride == size) return *sizes;
+  }
+  auto* sizes = new Class;
+  sizes->stride = size;
+  sizes->next = others_;
+  others_ = sizes;
+  return *sizes;
+}
+
+Greenlet* StackPool::take(std::size_t size) {
+  Class& sizes = class_of(size);
+  Greenlet* block = sizes.free;
+  if (block == nullptr) return fresh(sizes);
+  sizes.free = block->next;
+  if (--sizes.free_count < sizes.unused) sizes.unused = sizes.free_count;
+  --stats_.free;
+  if ((block->flags & flag_cold) != 0) --stats_.given_back;
+  return block;
+}
+
+void StackPool::give(Greenlet* block) noexcept {
+  Class& sizes = class_of(block->slab->stride);
+  block->state = State::Free;
+  block->flags = 0;
+  block->next = sizes.free;
+  sizes.free = block;
+  ++sizes.free_count;
+  ++stats_.free;
+}
+
+// A stack that nobody has used yet; from a new slab if the newest is used up.
+Greenlet* StackPool::fresh(Class& sizes) {
+  Slab* slab = sizes.slabs;
+  if (slab == nullptr || slab->used == slab->count) slab = map(sizes);
+  if (slab->used == slab->opened && !open_more(*slab)) throw std::bad_alloc();
+  std::uint32_t index = slab->used++;
+  auto* block = ::new (static_cast<void*>(&slab->blocks[index])) Greenlet;
+  block->slab = slab;
+  block->index = index;
+  guard(*slab, index);
+  block->valgrind_stack = stack_registered(slab->stack(index));
+  ++stats_.made;
+  return block;
+}
+
+// Slabs double, so that a million stacks are a dozen mappings; where address space is short they
+// shrink again, down to a single stack.
+Slab* StackPool::map(Class& sizes) {
+  const std::size_t stride = sizes.stride;
+  const std::size_t least = round_up(sizeof(Slab) + 2 * sizeof(Greenlet), page_size()) + stride;
+  if (sizes.next_slab == 0) sizes.next_slab = first_slab;
+  std::size_t bytes = std::max(sizes.next_slab, round_up(least, page_size()));
+  void* base = MAP_FAILED;
+  for (;;) {
+    base = mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base != MAP_FAILED || bytes == least) break;
+    bytes = std::max(round_up(bytes / 2, page_size()), least);
+  }
+  if (base == MAP_FAILED) throw std::bad_alloc();
+  madvise(base, bytes, MADV_NOHUGEPAGE);
+
+  // Ids and indices have 32 bits; a slab of the smallest stacks stays far below.
+  std::size_t count = (bytes - sizeof(Slab) - page_size()) / (stride + sizeof(Greenlet));
+  while (round_up(sizeof(Slab) + sizeof(Greenlet) + count * sizeof(Greenlet), page_size()) +
+             count * stride > bytes) {
+    --count;
+  }
+  const std::size_t head =
+      round_up(sizeof(Slab) + sizeof(Greenlet) + count * sizeof(Greenlet), page_size());
+  if (mprotect(base, head, PROT_READ | PROT_WRITE) != 0) {
+    munmap(base, bytes);
+    throw std::bad_alloc();
+  }
+  auto* slab = ::new (base) Slab;
+  slab->base = static_cast<char*>(base);
+  slab->bytes = bytes;
+  slab->stride = stride;
+  slab->blocks = reinterpret_cast<Greenlet*>(slab->base + round_up(sizeof(Slab), alignof(Greenlet)));
+  slab->stacks = slab->base + head;
+  slab->count = static_cast<std::uint32_t>(count);
+  slab->first_id = next_id_;
+  if (!open_more(*slab)) {
+    munmap(base, bytes);
+    throw std::bad_alloc();
+  }
+  next_id_ += slab->count;
+  slab->next = sizes.slabs;
+  sizes.slabs = slab;
+  // Valgrind scans whole mappings for leaks and refuses very large ones.
+  sizes.next_slab = on_valgrind() ? first_slab : std::max(bytes * 2, first_slab);
+  slab->registered = all_slabs.load(std::memory_order_relaxed);
+  while (!all_slabs.compare_exchange_weak(slab->registered, slab, std::memory_order_release)) {
+  }
+  ++stats_.slabs;
+  stats_.mapped += bytes;
+  return slab;
+}
+
+// Opens the next stacks, fewer when memory is short.
+bool StackPool::open_more(Slab& slab) noexcept {
+  auto more = static_cast<std::uint32_t>(std::max<std::size_t>(1, open_step / slab.stride));
+  more = std::min(more, slab.count - slab.opened);
+  for (; more > 0; more /= 2) {
+    if (mprotect(slab.stacks + slab.opened * slab.stride, more * slab.stride,
+                 PROT_READ | PROT_WRITE) == 0) {
+      slab.opened += more;
+      return true;
+    }
+  }
+  return false;
+}
+
+// A guard that cannot be had is no reason to fail: locked memory refuses it, for one.
+void StackPool::guard(Slab& slab, std::uint32_t index) noexcept {
+  char* page = slab.stacks + index * slab.stride;
+  if (guard_kind() == Guard::Install && madvise(page, page_size(), madv_guard_install) == 0) return;
+  if (mprotect_guards.load(std::memory_order_relaxed) < max_map_count() / 4 &&
+      mprotect(page, page_size(), PROT_NONE) == 0) {
+    mprotect_guards.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  ++stats_.unguarded;
+}
+
+bool StackPool::trim(std::size_t keep) noexcept {
+  std::size_t left = trim(default_, keep);
+  for (Class* sizes = others_; sizes != nullptr; sizes = sizes->next) left += trim(*sizes, keep);
+  return left > 0;
+}
+
+// The free list is LIFO, so what has been unused longest is at its end: mark that, then give back
+// whole runs of marked neighbours with one call each. Guards survive MADV_DONTNEED.
+std::size_t StackPool::trim(Class& sizes, std::size_t keep) noexcept {
+  std::size_t cold = sizes.unused > keep ? sizes.unused - keep : 0;
+  sizes.unused = sizes.free_count;
+  std::size_t skip = sizes.free_count - std::min(cold, sizes.free_count);
+  std::size_t fresh = 0;  // marked now
+  std::size_t warm = 0;   // not marked yet, beyond `keep`
+  std::size_t place = 0;
+  for (Greenlet* block = sizes.free; block != nullptr; block = block->next, ++place) {
+    if ((block->flags & flag_cold) != 0) continue;
+    if (place >= skip) {
+      block->flags |= flag_cold | flag_read;  // flag_read: to be given back in this pass
+      ++fresh;
+    } else if (place >= keep) {
+      ++warm;
+    }
+  }
+  if (fresh == 0) return warm;
+  stats_.given_back += fresh;
+  for (Slab* slab = sizes.slabs; slab != nullptr; slab = slab->next) {
+    for (std::uint32_t i = 0; i < slab->used;) {
+      std::uint32_t end = i;
+      while (end < slab->used && slab->blocks[end].state == State::Free &&
+             (slab->blocks[end].flags & flag_read) != 0) {
+        slab->blocks[end].flags &= static_cast<std::uint8_t>(~flag_read);
+        ++end;
+      }
+      if (end > i) madvise(slab->stacks + i * slab->stride, (end - i) * slab->stride, MADV_DONTNEED);
+      i = end + 1;
+    }
+  }
+  return warm;
+}
+
+StackStats StackPool::stats() const noexcept { return stats_; }
+
+StackAddress stack_at(const void* address) noexcept {
+  const auto* byte = static_cast<const char*>(address);
+  for (Slab* slab = all_slabs.load(std::memory_order_acquire); slab != nullptr;
+       slab = slab->registered) {
+    if (byte < slab->stacks || byte >= slab->stacks + slab->count * slab->stride) continue;
+    auto offset = static_cast<std::size_t>(byte - slab->stacks);
+    std::size_t index = offset / slab->stride;
+    if (index >= slab->used) return {};
+    return {&slab->blocks[index], offset % slab->stride < page_size()};
+  }
+  return {};
+}
+
+std::size_t stack_touched(const Stack& stack) {
+  const std::size_t pages = stack.size() / page_size();
+  std::vector<unsigned char> resident(pages);
+  if (mincore(stack.bottom, stack.size(), resident.data()) != 0) return 0;
+  for (std::size_t i = 0; i < pages; ++i) {
+    if ((resident[i] & 1) != 0) return (pages - i) * page_size();
+  }
+  return 0;
+}
+
+}  // namespace fern::core

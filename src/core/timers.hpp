@@ -1,0 +1,74 @@
+#pragma once
+
+// Timers: every deadline of a hub, in one hierarchical wheel of intrusive lists.
+//
+// Starting and cancelling are O(1), touch only neighbours and allocate nothing: the Timer lives
+// with whoever waits, and a million of them on a million cold stacks are never walked but when
+// they come due (a heap would touch twenty of them each time). Six levels of 256 slots; a slot of
+// level 0 is one tick of 65.5 us, a slot of level n is 256^n ticks. A timer stands in the level of
+// the highest digit in which its tick differs from now's, and moves down when its slot is reached,
+// in order, so that equal deadlines keep their start order. Within its tick a slot is sorted.
+//
+// Never early: a timer fires when the clock has reached its nanosecond, not its tick.
+
+#include <cstdint>
+
+namespace fern::core {
+
+struct Timer {
+  Timer* next = nullptr;  // null when not started
+  Timer* previous = nullptr;
+  std::int64_t deadline = 0;
+  void (*fire)(Timer*) noexcept = nullptr;  // on the hub's stack; may start and cancel timers
+  std::uint16_t slot = 0;                   // level * 256 + slot
+
+  bool started() const noexcept { return next != nullptr; }
+};
+
+class Timers {
+ public:
+  Timers() noexcept;
+  Timers(const Timers&) = delete;
+  Timers& operator=(const Timers&) = delete;
+
+  // start() asks for timer.fire(&timer) once the clock reaches `deadline`.
+  void start(Timer& timer, std::int64_t deadline) noexcept;
+
+  // cancel() is idempotent.
+  void cancel(Timer& timer) noexcept;
+
+  // expire() fires all that are due at `now`, in order of deadline, ties in order of start.
+  // A timer that is started meanwhile and is due already fires in the next call.
+  void expire(std::int64_t now) noexcept;
+
+  // earliest() is when expire() has to be called next: at most a deadline, sometimes before it.
+  // The largest value when there is no timer.
+  std::int64_t earliest() const noexcept;
+
+  bool empty() const noexcept { return count_ == 0; }
+  std::uint64_t count() const noexcept { return count_; }
+
+ private:
+  static constexpr int levels = 6;
+  static constexpr int slots = 256;
+  static constexpr int tick_bits = 16;
+
+  struct List {
+    Timer head;  // a ring: head.next is first, head.previous last
+  };
+
+  void insert(Timer& timer) noexcept;
+  void unlink(Timer& timer) noexcept;
+  int next_slot(int level, int from) const noexcept;
+  void cascade(int level, int slot) noexcept;
+  void fire_slot(List& due, std::int64_t now) noexcept;
+  void advance(std::uint64_t tick) noexcept;
+
+  List wheel_[levels][slots];
+  std::uint64_t filled_[levels][slots / 64] = {};  // which slots are not empty
+  List firing_;
+  std::uint64_t tick_ = 0;  // every slot before this one has been emptied
+  std::uint64_t count_ = 0;
+};
+
+}  // namespace fern::core
