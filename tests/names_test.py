@@ -21,10 +21,11 @@ PROTOCOL = {"value_type", "difference_type", "iterator_concept", "iterator_categ
 def declared():
     """{(header, name)} of every public declaration."""
     pairs = set()
-    for path in sorted((SOURCE / "include" / "fern").glob("*.hpp")):
+    folder = SOURCE / "include" / "fern"
+    for path in folder.rglob("*.hpp"):
         for name in declared_in(path.read_text()):
             if not PROTOCOL & set(name.split("::")):
-                pairs.add((path.name, name))
+                pairs.add((str(path.relative_to(folder)), name))
     return pairs
 
 
@@ -47,6 +48,8 @@ def listed():
 
 
 class Names(unittest.TestCase):
+    maxDiff = None
+
     def test_each_listed_name_is_declared_in_its_header(self):
         self.assertEqual(sorted(listed() - declared()), [])
 

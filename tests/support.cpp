@@ -12,6 +12,9 @@
 #include <new>
 #include <string_view>
 
+#include "fern/greenlet.hpp"
+#include "fern/hub.hpp"
+
 namespace {
 
 // Blocks from operator new that are alive. A sanitizer has its own operator new, and its own
@@ -105,7 +108,10 @@ FernTest::FernTest() {
   std::snprintf(current_test, sizeof current_test, "%s.%s", info->test_suite_name(), info->name());
   std::signal(SIGALRM, on_watchdog);
   ::alarm(static_cast<unsigned>(watchdog_limit()));
+  // The hub is there before the counting begins, with what its first wait makes.
+  fern::sleep(std::chrono::nanoseconds(1));
   fds_ = open_fds();
+  greenlets_ = fern::Hub::current().greenlets();
   blocks_ = live_blocks.load();
 }
 
@@ -116,6 +122,7 @@ FernTest::~FernTest() {
   if (HasFailure() || IsSkipped()) {
     return;
   }
+  EXPECT_EQ(fern::Hub::current().greenlets(), greenlets_) << "the test left greenlets behind";
   for (const auto& [fd, target] : open_fds()) {
     const auto before = fds_.find(fd);
     if (before == fds_.end() || before->second != target) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -30,6 +31,8 @@ class FernTest : public ::testing::Test {
  private:
   // Descriptor number to what it is, as when the test began.
   std::map<int, std::string> fds_;
+  // Greenlets of this thread's hub that were alive when the test began.
+  std::size_t greenlets_ = 0;
   // Blocks from operator new that were alive when the test began.
   std::int64_t blocks_ = 0;
   std::string heap_reason_;

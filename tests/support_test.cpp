@@ -6,6 +6,8 @@
 
 #include <memory>
 
+#include "fern/greenlet.hpp"
+
 namespace {
 
 // A test of the fixture: what it does between construction and destruction is up to the caller.
@@ -40,6 +42,19 @@ TEST(FernTestFixture, FailsATestThatReplacesADescriptor) {
       },
       "/dev/zero");
   ::close(fd);
+}
+
+TEST(FernTestFixture, FailsATestThatLeavesAGreenletBehind) {
+  static fern::AnyGreenlet kept;
+  EXPECT_NONFATAL_FAILURE(
+      {
+        Probe probe;
+        probe.may_keep_heap("the greenlet's");
+        kept = fern::spawn([] { fern::sleep(std::chrono::hours(1)); });
+      },
+      "greenlets");
+  kept.kill();
+  kept = {};
 }
 
 // A sanitizer brings its own operator new, and finds leaks itself.

@@ -1,5 +1,4 @@
-#include <fern/config.hpp>
-
 #include <cstdio>
+#include <fern/config.hpp>
 
 int main() { return std::puts(fern::version()) < 0; }
