@@ -31,6 +31,19 @@ using boost::context::detail::make_fcontext;
 using boost::context::detail::ontop_fcontext;
 using boost::context::detail::transfer_t;
 
+// Marks what runs between telling a tool of a switch and the jump. ASan would put locals onto a fake
+// stack that a dying greenlet has already lost, and TSan would enter a function on one stack and
+// leave it on another.
+#if defined(FERN_ASAN)
+#define FERN_UNCHECKED __attribute__((no_sanitize("address")))
+#elif defined(FERN_TSAN) && defined(__clang__)
+#define FERN_UNCHECKED __attribute__((disable_sanitizer_instrumentation))
+#elif defined(FERN_TSAN)
+#define FERN_UNCHECKED __attribute__((no_sanitize("thread")))
+#else
+#define FERN_UNCHECKED
+#endif
+
 // What the jump carries to the other side: whose stack pointer it has to store.
 struct Passage {
   Context* from;
@@ -38,7 +51,7 @@ struct Passage {
 };
 
 // First thing on the new stack: keep where the old one stopped.
-inline void arrived(transfer_t transfer, [[maybe_unused]] ToolContext* here, bool first) noexcept {
+FERN_UNCHECKED inline void arrived(transfer_t transfer, [[maybe_unused]] ToolContext* here, bool first) noexcept {
 #ifdef FERN_ASAN
   auto* passage = static_cast<Passage*>(transfer.data);
   passage->from->sp = transfer.fctx;
@@ -51,7 +64,7 @@ inline void arrived(transfer_t transfer, [[maybe_unused]] ToolContext* here, boo
 #endif
 }
 
-inline void leaving([[maybe_unused]] ToolContext& from, [[maybe_unused]] ToolContext& to,
+FERN_UNCHECKED inline void leaving([[maybe_unused]] ToolContext& from, [[maybe_unused]] ToolContext& to,
                     [[maybe_unused]] bool dying) noexcept {
 #ifdef FERN_ASAN
   __sanitizer_start_switch_fiber(dying ? nullptr : &from.fake_stack, to.bottom, to.size);
@@ -97,10 +110,7 @@ void context_adopt([[maybe_unused]] ToolContext& tools) noexcept {
 #endif
 }
 
-#ifdef FERN_TSAN
-__attribute__((no_sanitize("thread")))
-#endif
-void context_switch(Context& from, ToolContext& from_tools, Context& to, ToolContext& to_tools,
+FERN_UNCHECKED void context_switch(Context& from, ToolContext& from_tools, Context& to, ToolContext& to_tools,
                     EhGlobals& live, bool dying) noexcept {
   from.eh = live;
   live = to.eh;
@@ -150,10 +160,7 @@ struct Trace {
 // Runs on top of the parked stack as if its switch had just called it, and goes straight back.
 // Whoever resumes that stack next lands behind the jump here and returns into the switch, which
 // greets the arrival as ever; so nothing here may touch a fake stack.
-#ifdef FERN_ASAN
-__attribute__((no_sanitize("address")))
-#endif
-transfer_t trace_on_top(transfer_t transfer) {
+FERN_UNCHECKED transfer_t trace_on_top(transfer_t transfer) {
   auto* trace = static_cast<Trace*>(transfer.data);
   trace->from->sp = transfer.fctx;
 #ifdef FERN_ASAN
