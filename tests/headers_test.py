@@ -48,6 +48,12 @@ class Headers(unittest.TestCase):
                 self.assertTrue(read)
                 self.assertEqual([path for path in read if re.search(r"/(boost|uv)/|/uv\.h$", path)], [])
 
+    def test_the_umbrella_includes_all_but_asio_and_monkey(self):
+        text = (INCLUDE / "fern" / "fern.hpp").read_text()
+        public = {header for header in HEADERS if header.count("/") == 1}
+        self.assertEqual(
+            set(re.findall(r"#include <(.+)>", text)), public - {"fern/fern.hpp", "fern/asio.hpp", "fern/monkey.hpp"})
+
     def test_each_says_pragma_once(self):
         for header in HEADERS:
             with self.subTest(header):
