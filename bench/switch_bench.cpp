@@ -1,0 +1,241 @@
+// What does it cost to run somebody else? A greenlet's yield and spawn beside the limit, which is
+// the raw jump between two stacks, and beside what OS threads pay for the same.
+//
+// The process is bound to one processor, so that no row gains by a second one. Every row counts
+// what it did in the greenlets or threads themselves, and fails if the count is not what it must
+// be.
+#include <benchmark/benchmark.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <fern/greenlet.hpp>
+
+#include <atomic>
+#include <boost/context/detail/fcontext.hpp>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace {
+
+// Reports the time of one item; an item is one switch from one task to the next, unless said.
+void conclude(benchmark::State& state, std::int64_t items, std::int64_t counted,
+              std::int64_t expected) {
+  state.SetItemsProcessed(items);
+  if (counted != expected) {
+    state.SkipWithError("the count is wrong");
+  }
+}
+
+// ---- the limit
+// ------------------------------------------------------------------------------------
+
+namespace context = boost::context::detail;
+
+std::int64_t jumps = 0;
+
+void jump_back(context::transfer_t from) {
+  for (;;) {
+    ++jumps;
+    from = context::jump_fcontext(from.fctx, nullptr);
+  }
+}
+
+void raw_jump(benchmark::State& state) {
+  constexpr std::size_t size = 64 * 1024;
+  const auto stack = std::make_unique<char[]>(size);
+  jumps = 0;
+  context::transfer_t other{context::make_fcontext(stack.get() + size, size, jump_back), nullptr};
+  for (auto _ : state) {
+    other = context::jump_fcontext(other.fctx, nullptr);
+  }
+  const auto rounds = static_cast<std::int64_t>(state.iterations());
+  conclude(state, rounds * 2, jumps, rounds);
+}
+BENCHMARK(raw_jump);
+
+// ---- greenlets
+// ------------------------------------------------------------------------------------
+
+// A round in which each of so many greenlets, the measuring one among them, yields once.
+void yield(benchmark::State& state) {
+  const auto others = state.range(0) - 1;
+  std::int64_t counted = 0;
+  bool stop = false;
+  std::vector<fern::Greenlet<void>> greenlets;
+  for (std::int64_t i = 0; i < others; ++i) {
+    greenlets.push_back(fern::spawn([&] {
+      while (!stop) {
+        ++counted;
+        fern::yield();
+      }
+    }));
+  }
+  fern::yield();  // all of them have started
+  counted = 0;
+  for (auto _ : state) {
+    fern::yield();
+  }
+  const auto rounds = static_cast<std::int64_t>(state.iterations());
+  const auto expected = rounds * others;
+  const auto seen = counted;
+  stop = true;
+  for (auto& greenlet : greenlets) {
+    greenlet.join();
+  }
+  conclude(state, rounds * (others + 1), seen, expected);
+}
+BENCHMARK(yield)->Arg(2)->Arg(1000);
+
+// An item is one greenlet: spawned, run to its end and joined.
+void spawn_join(benchmark::State& state) {
+  std::int64_t counted = 0;
+  for (auto _ : state) {
+    fern::spawn([&] { ++counted; }).join();
+  }
+  const auto rounds = static_cast<std::int64_t>(state.iterations());
+  conclude(state, rounds, counted, rounds);
+}
+BENCHMARK(spawn_join);
+
+// ---- OS threads
+// -----------------------------------------------------------------------------------
+
+// Two threads that wake each other in turn: the ball says whose turn it is, and -1 ends the game.
+class CondvarBall {
+ public:
+  void pass(int to) {
+    const std::lock_guard lock(mutex_);
+    turn_ = to;
+    changed_.notify_one();
+  }
+  bool wait(int me) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return turn_ == me || turn_ < 0; });
+    return turn_ == me;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int turn_ = 0;
+};
+
+class FutexBall {
+ public:
+  void pass(int to) {
+    turn_.store(to, std::memory_order_release);
+    call(FUTEX_WAKE_PRIVATE, 1);
+  }
+  bool wait(int me) {
+    for (;;) {
+      const int turn = turn_.load(std::memory_order_acquire);
+      if (turn == me || turn < 0) {
+        return turn == me;
+      }
+      call(FUTEX_WAIT_PRIVATE, turn);
+    }
+  }
+
+ private:
+  void call(int operation, int value) {
+    static_assert(sizeof turn_ == sizeof(int));
+    ::syscall(SYS_futex, &turn_, operation, value, nullptr, nullptr, 0);
+  }
+  std::atomic<int> turn_{0};
+};
+
+class PipeBall {
+ public:
+  PipeBall() {
+    if (::pipe(ends_[0]) != 0 || ::pipe(ends_[1]) != 0) {
+      throw std::bad_alloc();
+    }
+  }
+  PipeBall(const PipeBall&) = delete;
+  PipeBall& operator=(const PipeBall&) = delete;
+  ~PipeBall() {
+    for (auto& pipe : ends_) {
+      ::close(pipe[0]);
+      ::close(pipe[1]);
+    }
+  }
+  void pass(int to) {
+    const char byte = to < 0 ? 'q' : 'b';
+    if (::write(ends_[to < 0 ? 1 : to][1], &byte, 1) != 1) {
+      std::abort();
+    }
+  }
+  bool wait(int me) {
+    char byte = 'q';
+    return ::read(ends_[me][0], &byte, 1) == 1 && byte == 'b';
+  }
+
+ private:
+  int ends_[2][2] = {};
+};
+
+template <class Ball>
+void ping_pong(benchmark::State& state) {
+  Ball ball;
+  std::int64_t counted = 0;
+  std::thread other([&] {
+    while (ball.wait(1)) {
+      ++counted;
+      ball.pass(0);
+    }
+  });
+  for (auto _ : state) {
+    ball.pass(1);
+    ball.wait(0);
+  }
+  ball.pass(-1);
+  other.join();
+  const auto rounds = static_cast<std::int64_t>(state.iterations());
+  conclude(state, rounds * 2, counted, rounds);
+}
+BENCHMARK(ping_pong<CondvarBall>)->Name("thread_condvar")->UseRealTime();
+BENCHMARK(ping_pong<FutexBall>)->Name("thread_futex")->UseRealTime();
+BENCHMARK(ping_pong<PipeBall>)->Name("thread_pipe")->UseRealTime();
+
+void thread_create_join(benchmark::State& state) {
+  std::int64_t counted = 0;
+  for (auto _ : state) {
+    std::thread([&] { ++counted; }).join();
+  }
+  const auto rounds = static_cast<std::int64_t>(state.iterations());
+  conclude(state, rounds, counted, rounds);
+}
+BENCHMARK(thread_create_join)->UseRealTime();
+
+void bind_to_one_processor() {
+  cpu_set_t allowed;
+  if (::sched_getaffinity(0, sizeof allowed, &allowed) != 0) {
+    return;
+  }
+  for (int i = 0; i < CPU_SETSIZE; ++i) {
+    if (CPU_ISSET(i, &allowed)) {
+      CPU_ZERO(&allowed);
+      CPU_SET(i, &allowed);
+      ::sched_setaffinity(0, sizeof allowed, &allowed);
+      return;
+    }
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  bind_to_one_processor();
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) {
+    return 2;
+  }
+  benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
+  return 0;
+}
