@@ -51,16 +51,17 @@ struct Passage {
 };
 
 // First thing on the new stack: keep where the old one stopped.
-FERN_UNCHECKED inline void arrived(transfer_t transfer, [[maybe_unused]] ToolContext* here, bool first) noexcept {
+FERN_UNCHECKED inline void arrived(Arrival arrival, [[maybe_unused]] ToolContext* here,
+                                   bool first) noexcept {
 #ifdef FERN_ASAN
-  auto* passage = static_cast<Passage*>(transfer.data);
-  passage->from->sp = transfer.fctx;
+  auto* passage = static_cast<Passage*>(arrival.data);
+  passage->from->sp = arrival.sp;
   // The stack just left tells its bounds here; a thread's own are known no other way.
   __sanitizer_finish_switch_fiber(first ? nullptr : here->fake_stack, &passage->from_tools->bottom,
                                   &passage->from_tools->size);
 #else
   static_cast<void>(first);
-  static_cast<Context*>(transfer.data)->sp = transfer.fctx;
+  static_cast<Context*>(arrival.data)->sp = arrival.sp;
 #endif
 }
 
@@ -74,12 +75,16 @@ FERN_UNCHECKED inline void leaving([[maybe_unused]] ToolContext& from, [[maybe_u
 #endif
 }
 
+// Entered by a jump and left by one, with no call open between: see context_jump.
 [[noreturn]] void first_entry(transfer_t transfer) {
 #if defined(__x86_64__)
   asm volatile(".cfi_undefined rip");  // backtraces end here
 #endif
-  arrived(transfer, nullptr, true);
-  stack_entry();
+  arrived({transfer.fctx, transfer.data}, nullptr, true);
+  Departure leave = stack_entry();
+  context_switch(*leave.from, *leave.from_tools, *leave.to, *leave.to_tools, *leave.live, true);
+  FERN_ASSERT(false, "fern::core::first_entry(): a stack that had ended was switched to");
+  __builtin_unreachable();
 }
 
 }  // namespace
@@ -105,12 +110,20 @@ void context_make(Context& context, [[maybe_unused]] ToolContext& tools,
 }
 
 void context_adopt([[maybe_unused]] ToolContext& tools) noexcept {
+#if defined(__x86_64__)
+  std::uint32_t mxcsr;
+  asm volatile("stmxcsr %0" : "=m"(mxcsr));
+  mxcsr |= 0x3f;
+  asm volatile("ldmxcsr %0" : : "m"(mxcsr));
+#endif
 #ifdef FERN_TSAN
   tools.fiber = __tsan_get_current_fiber();
 #endif
 }
 
-FERN_UNCHECKED void context_switch(Context& from, ToolContext& from_tools, Context& to, ToolContext& to_tools,
+#ifndef FERN_INLINE_SWITCH
+FERN_UNCHECKED void context_switch(Context& from, ToolContext& from_tools, Context& to,
+                                   ToolContext& to_tools,
                     EhGlobals& live, bool dying) noexcept {
   from.eh = live;
   live = to.eh;
@@ -121,8 +134,9 @@ FERN_UNCHECKED void context_switch(Context& from, ToolContext& from_tools, Conte
 #else
   transfer_t transfer = jump_fcontext(to.sp, &from);
 #endif
-  arrived(transfer, &from_tools, false);
+  arrived({transfer.fctx, transfer.data}, &from_tools, false);
 }
+#endif
 
 unsigned stack_registered([[maybe_unused]] const Stack& stack) noexcept {
   return VALGRIND_STACK_REGISTER(stack.bottom, stack.top);
@@ -160,6 +174,9 @@ struct Trace {
 // Runs on top of the parked stack as if its switch had just called it, and goes straight back.
 // Whoever resumes that stack next lands behind the jump here and returns into the switch, which
 // greets the arrival as ever; so nothing here may touch a fake stack.
+#if defined(__x86_64__)
+__attribute__((force_align_arg_pointer))  // context_jump does not align the stack it leaves
+#endif
 FERN_UNCHECKED transfer_t trace_on_top(transfer_t transfer) {
   auto* trace = static_cast<Trace*>(transfer.data);
   trace->from->sp = transfer.fctx;
@@ -186,7 +203,7 @@ int context_backtrace(Context& from, ToolContext& from_tools, Context& parked,
   from.eh = live;
   leaving(from_tools, parked_tools, false);
   transfer_t transfer = ontop_fcontext(parked.sp, &trace, trace_on_top);
-  arrived(transfer, &from_tools, false);
+  arrived({transfer.fctx, transfer.data}, &from_tools, false);
   live = from.eh;
   return trace.count;
 }

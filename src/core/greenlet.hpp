@@ -37,6 +37,7 @@ enum Pending : std::uint8_t {
   pending_kill = 1,       // kill_exception
   pending_loop_exit = 2,  // main only; kill_exception
   pending_timeout = 4,    // a Timeout scope has expired
+  pending_refusal = 8,    // the hub's own stack, always: it may not wait
 };
 
 enum Flags : std::uint8_t {
@@ -123,8 +124,8 @@ bool interruptible(const Greenlet& running, const EhGlobals& live) noexcept;
 // kill() in the greenlet's own hub's thread; does not wait. Null is a GreenletExit.
 void kill(Greenlet& greenlet, std::exception_ptr exception) noexcept;
 
-// run_to_end() is a greenlet's whole life on its stack, up to the last switch away from it.
-[[noreturn]] void run_to_end(Hub& hub, Greenlet& self);
+// run_to_end() is a greenlet's whole life on its stack. Afterwards the block may be free already.
+void run_to_end(Greenlet& self);
 
 // locals_ended() destroys the greenlet's GreenletLocal values; set by sync/local.cpp, which lies
 // above. Runs on the greenlet's stack.

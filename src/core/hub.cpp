@@ -26,8 +26,6 @@ constexpr std::size_t keep_free_stacks = 1024;       // never given back
 constexpr std::size_t own_stack_size = 128 * 1024;   // libuv needs up to 17 KiB of it
 constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
 
-__attribute__((tls_model("initial-exec"))) constinit thread_local Hub* this_hub = nullptr;
-
 // A wait's deadline, on the waiting stack.
 struct WaitTimer : Timer {
   WaitTimer(Hub& hub, Greenlet& greenlet, Deadline deadline) noexcept : hub(hub), greenlet(greenlet) {
@@ -43,6 +41,8 @@ struct WaitTimer : Timer {
 
 }  // namespace
 
+constinit thread_local Hub* this_hub = nullptr;
+
 // When the thread ends, so does its hub.
 struct HubOwner {
   Hub* hub = nullptr;
@@ -50,8 +50,6 @@ struct HubOwner {
     if (hub != nullptr) hub->close();
   }
 };
-
-Hub* Hub::here() noexcept { return this_hub; }
 
 Hub& Hub::make() {
   static thread_local HubOwner owner;
@@ -86,6 +84,7 @@ void Hub::open() {
   main_.state = own_.state = State::Ready;
   main_.life.store(1, std::memory_order_relaxed);
   main_.flags = 0;
+  own_.pending = pending_refusal;
   context_adopt(main_.tools);
   context_make(own_.context, own_.tools, own_stack_, own_stack_.top);
   running_ = &main_;
@@ -100,7 +99,7 @@ void Hub::open() {
 
 // --- switching --------------------------------------------------------------------------------
 
-inline void Hub::switch_away(Greenlet& from, bool dying) noexcept {
+__attribute__((always_inline)) inline Greenlet& Hub::next() noexcept {
   Greenlet* next = head_;
   if (next == nullptr || --budget_ == 0) [[unlikely]] {
     next = &own_;
@@ -108,29 +107,43 @@ inline void Hub::switch_away(Greenlet& from, bool dying) noexcept {
     head_ = next->next;
   }
   running_ = next;
-  context_switch(from.context, from.tools, next->context, next->tools, *eh_, dying);
+  return *next;
 }
 
-void Hub::leave(Greenlet& ended) noexcept {
-  switch_away(ended, true);
-  FERN_ASSERT(false, "fern::core::Hub::leave(): a dead greenlet was switched to");
-  __builtin_unreachable();
+__attribute__((always_inline)) inline void Hub::switch_away(Greenlet& from) noexcept {
+  Greenlet& to = next();
+  context_switch(from.context, from.tools, to.context, to.tools, *eh_);
 }
 
-void Hub::yield() {
+Departure Hub::leave(Greenlet& ended) noexcept {
+  Greenlet& to = next();
+  return {&ended.context, &ended.tools, &to.context, &to.tools, eh_};
+}
+
+__attribute__((always_inline)) inline void Hub::yield() {
   Greenlet& self = *running_;
-  if (self.pending != 0 && interruptible(self, *eh_)) [[unlikely]] throw_pending(self);
-  if (head_ == nullptr && --budget_ > 0) return;
-  if (&self == &own_) throw BlockingInHub("fern::yield() was called on the hub's own stack");
-  if (head_ == nullptr) budget_ = 1;  // used up just now: have a look at the loop
+  if (self.pending != 0) [[unlikely]] meet_pending("fern::yield()");
+  if (head_ == nullptr) [[unlikely]] {
+    if (--budget_ > 0) return;
+    budget_ = 1;  // used up just now: have a look at the loop
+  }
   push(self);
   switch_away(self);
 }
 
+// Before a wait. The hub's own stack always has something pending, so that one test serves both.
+void Hub::meet_pending(const char* what) {
+  Greenlet& self = *running_;
+  if (&self == &own_) throw BlockingInHub(std::string(what) + " was called on the hub's own stack");
+  if (interruptible(self, *eh_)) throw_pending(self);
+}
+
 Wake Hub::try_park(const char* what, std::int64_t on, Deadline deadline) noexcept {
   Greenlet& self = *running_;
-  FERN_ASSERT(&self != &own_, "fern::core::Hub::try_park(): the hub's own stack may not park");
-  if (self.pending != 0 && interruptible(self, *eh_)) return Wake::Interrupted;
+  if (self.pending != 0) [[unlikely]] {
+    FERN_ASSERT(&self != &own_, "fern::core::Hub::try_park(): the hub's own stack may not park");
+    if (interruptible(self, *eh_)) return Wake::Interrupted;
+  }
   self.waits_for = what;
   self.waits_on = on;
   if (deadline.is_never()) {
@@ -146,19 +159,19 @@ Wake Hub::try_park(const char* what, std::int64_t on, Deadline deadline) noexcep
 }
 
 Wake Hub::park(const char* what, std::int64_t on, Deadline deadline) {
-  if (on_own_stack()) [[unlikely]] {
-    throw BlockingInHub(std::string(what) + " was called on the hub's own stack");
-  }
+  if (running_->pending != 0) [[unlikely]] meet_pending(what);
   Wake why = try_park(what, on, deadline);
   if (why == Wake::Interrupted) [[unlikely]] throw_pending(*running_);
   return why;
 }
 
 // Every fresh stack begins here: the hub's own, or a greenlet's.
-void stack_entry() {
+Departure stack_entry() {
   Hub& hub = *this_hub;
   if (hub.on_own_stack()) hub.run();
-  run_to_end(hub, hub.running());
+  Greenlet& self = hub.running();
+  run_to_end(self);
+  return hub.leave(self);
 }
 
 // --- the hub's own stack ----------------------------------------------------------------------
@@ -421,7 +434,11 @@ std::size_t Hub::greenlets() const noexcept {
 
 namespace fern {
 
-void yield() { core::Hub::current().yield(); }
+void yield() {
+  core::Hub* hub = core::this_hub;
+  if (hub == nullptr) [[unlikely]] hub = &core::Hub::current();
+  hub->yield();
+}
 
 void sleep(Deadline until) {
   core::Hub& hub = core::Hub::current();

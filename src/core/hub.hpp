@@ -30,6 +30,12 @@
 
 namespace fern::core {
 
+class Hub;
+
+// The thread's hub, null while it has none. A greenlet never changes thread, so a compiler that
+// keeps this address across a switch is right.
+__attribute__((tls_model("initial-exec"))) extern constinit thread_local Hub* this_hub;
+
 class Hub final : public fern::Hub {
  public:
   // current() makes the thread's hub if there is none; here() is null instead.
@@ -37,7 +43,7 @@ class Hub final : public fern::Hub {
     Hub* hub = here();
     return hub != nullptr ? *hub : make();
   }
-  static Hub* here() noexcept;
+  static Hub* here() noexcept { return this_hub; }
 
   Greenlet& running() noexcept { return *running_; }
   Greenlet& main() noexcept { return main_; }
@@ -55,6 +61,7 @@ class Hub final : public fern::Hub {
 
   // yield() lets everybody who is ready run before going on.
   void yield();
+
 
   // wake() makes a parked greenlet ready; false, and nothing, if it is not parked. Idempotent per
   // park: the first reason counts.
@@ -77,8 +84,8 @@ class Hub final : public fern::Hub {
     tail_ = &greenlet;
   }
 
-  // leave() switches away from a greenlet that has ended.
-  [[noreturn]] void leave(Greenlet& ended) noexcept;
+  // leave() is the last switch away from a greenlet that has ended.
+  Departure leave(Greenlet& ended) noexcept;
 
   // post() runs `remote` on this hub's own stack, in order per caller. From any thread.
   using fern::Hub::post;
@@ -155,8 +162,10 @@ class Hub final : public fern::Hub {
     if (first != nullptr) head_ = first->next;
     return first;
   }
-  void switch_away(Greenlet& from, bool dying = false) noexcept;
+  Greenlet& next() noexcept;       // who runs now: the first that is ready, or our own stack
+  void switch_away(Greenlet& from) noexcept;
   void turn() noexcept;            // one round of the hub's own stack
+  void meet_pending(const char* what);
   void idle() noexcept;
   void take_posts() noexcept;
   void drain_closed() noexcept;
