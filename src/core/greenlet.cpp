@@ -33,19 +33,6 @@ void schedule(Greenlet& greenlet) noexcept {
   greenlet.hub->push(greenlet);
 }
 
-// Ends a greenlet as far as others can see: joiners and links in order, then its own count.
-void announce_end(Greenlet& ended) noexcept {
-  ended.state = State::Dead;
-  ended.finish = ended.hub->ended();
-  if (ended.error != nullptr && (ended.flags & flag_detached) != 0) report(ended);
-  if (ended.links == nullptr) return;
-  ended.life.fetch_or(life_dead, std::memory_order_acq_rel);
-  while (Link* link = ended.links) {
-    unlink(ended, *link);
-    link->ended(link, ended);
-  }
-}
-
 // The last handle of a dead greenlet is gone.
 void free_dead(Greenlet& dead) noexcept {
   if (dead.error != nullptr && (dead.flags & flag_read) == 0) report(dead);
@@ -67,14 +54,34 @@ void free_dead(Greenlet& dead) noexcept {
   dead.hub->post(*back);
 }
 
-// Drops the count that a greenlet holds on itself, with life_dead set in the same stroke.
-void drop_own_count(Greenlet& ended) noexcept {
-  std::uint64_t before = ended.life.load(std::memory_order_relaxed);
-  std::uint64_t after;
-  do {
-    after = (before | life_dead) - 1;
-  } while (!ended.life.compare_exchange_weak(before, after, std::memory_order_acq_rel));
-  if (after == life_dead) free_dead(ended);
+// What comes before life_dead: afterwards other threads may read how it ended.
+void settle(Greenlet& ended) noexcept {
+  ended.state = State::Dead;
+  ended.finish = ended.hub->ended();
+  if (ended.error != nullptr && (ended.flags & flag_detached) != 0) report(ended);
+}
+
+// What comes after it: joiners and callbacks, in order.
+void tell_links(Greenlet& ended) noexcept {
+  while (Link* link = ended.links) {
+    unlink(ended, *link);
+    link->ended(link, ended);
+  }
+}
+
+// Marks it dead and drops its own count, in one stroke. Afterwards the block may be free already.
+void depart(Greenlet& ended) noexcept {
+  settle(ended);
+  std::uint64_t before = ended.life.fetch_add(life_dead - 1, std::memory_order_acq_rel);
+  bool last = before == 1;
+  if (ended.links != nullptr) {
+    // A callback wants a handle. When there are none left, nobody else can see the count.
+    if (last) ended.life.store(life_dead | 1, std::memory_order_relaxed);
+    tell_links(ended);
+    if (last) release(ended);
+  } else if (last) {
+    free_dead(ended);
+  }
 }
 
 // Killed before it ran. In the ready queue it stays until popped: run_to_end sees the flag.
@@ -93,12 +100,13 @@ void end_unstarted(Greenlet& greenlet, std::exception_ptr exception) noexcept {
   } else {
     greenlet.error = std::move(exception);
   }
-  announce_end(greenlet);
-  if (queued) {
-    greenlet.life.fetch_or(life_dead, std::memory_order_acq_rel);
-  } else {
-    drop_own_count(greenlet);
+  if (!queued) {
+    depart(greenlet);
+    return;
   }
+  settle(greenlet);
+  greenlet.life.fetch_or(life_dead, std::memory_order_acq_rel);
+  tell_links(greenlet);
 }
 
 void run_task(Greenlet& self) {
@@ -119,17 +127,18 @@ void run_task(Greenlet& self) {
 void (*locals_ended)(Greenlet&) noexcept = nullptr;
 
 void run_to_end(Greenlet& self) {
-  if ((self.flags & flag_cancelled) == 0) {
-    run_task(self);
-    if (self.locals != nullptr) {
-      ++self.shields;
-      locals_ended(self);
-      --self.shields;
-    }
-    announce_end(self);
+  if ((self.flags & flag_cancelled) != 0) [[unlikely]] {
+    release(self);
+    return;
   }
-  // Freeing may put our own stack into the free list: nobody takes it before we have left.
-  drop_own_count(self);
+  run_task(self);
+  if (self.locals != nullptr) [[unlikely]] {
+    ++self.shields;
+    locals_ended(self);
+    --self.shields;
+  }
+  // This may put our own stack into the free list: nobody takes it before we have left.
+  depart(self);
 }
 
 void link(Greenlet& greenlet, Link& link) noexcept {

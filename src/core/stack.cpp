@@ -35,10 +35,12 @@ Guard probe_guard() noexcept {
 
 }  // namespace
 
+#if !defined(__x86_64__)
 std::size_t page_size() noexcept {
   static const auto size = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
   return size;
 }
+#endif
 
 Guard guard_kind() noexcept {
   static const Guard kind = probe_guard();
@@ -48,11 +50,6 @@ Guard guard_kind() noexcept {
 std::size_t max_map_count() noexcept {
   static const std::size_t count = base::read_number("/proc/sys/vm/max_map_count", 65530);
   return count;
-}
-
-Stack Slab::stack(std::uint32_t index) const noexcept {
-  char* bottom = stacks + index * stride;
-  return {bottom + page_size(), bottom + stride};
 }
 
 Stack stack_of(const Greenlet& block) noexcept {
@@ -75,7 +72,7 @@ StackPool::Class& StackPool::class_of(std::size_t size) {
 }
 
 Greenlet* StackPool::take(std::size_t size) {
-  Class& sizes = class_of(size);
+  Class& sizes = size == default_.stride ? default_ : class_of(size);
   Greenlet* block = sizes.free;
   if (block == nullptr) return fresh(sizes);
   sizes.free = block->next;
@@ -86,7 +83,7 @@ Greenlet* StackPool::take(std::size_t size) {
 }
 
 void StackPool::give(Greenlet* block) noexcept {
-  Class& sizes = class_of(block->slab->stride);
+  Class& sizes = *block->slab->sizes;
   block->state = State::Free;
   block->flags = 0;
   block->next = sizes.free;
@@ -142,6 +139,7 @@ Slab* StackPool::map(Class& sizes) {
   slab->base = static_cast<char*>(base);
   slab->bytes = bytes;
   slab->stride = stride;
+  slab->sizes = &sizes;
   slab->blocks = reinterpret_cast<Greenlet*>(slab->base + round_up(sizeof(Slab), alignof(Greenlet)));
   slab->stacks = slab->base + head;
   slab->count = static_cast<std::uint32_t>(count);

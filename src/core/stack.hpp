@@ -32,6 +32,14 @@ struct StackStats {
   std::size_t given_back = 0;  // free ones whose memory went back to the system
 };
 
+#if defined(__x86_64__)
+inline std::size_t page_size() noexcept { return 4096; }
+#else
+std::size_t page_size() noexcept;
+#endif
+
+struct StackSizes;
+
 struct Slab {
   Slab* next = nullptr;             // the next older one of the same class
   Slab* registered = nullptr;       // the list of all slabs, which never shrinks
@@ -44,8 +52,23 @@ struct Slab {
   std::uint32_t opened = 0;         // stacks that mprotect has opened
   std::uint32_t used = 0;           // stacks ever handed out
   std::uint32_t first_id = 0;       // id of block 0
+  StackSizes* sizes = nullptr;      // the class it belongs to
 
-  Stack stack(std::uint32_t index) const noexcept;
+  Stack stack(std::uint32_t index) const noexcept {
+    char* bottom = stacks + index * stride;
+    return {bottom + page_size(), bottom + stride};
+  }
+};
+
+// All stacks of one size.
+struct StackSizes {
+  StackSizes* next = nullptr;
+  std::size_t stride = 0;
+  std::size_t next_slab = 0;     // bytes to map next
+  Slab* slabs = nullptr;         // newest first
+  Greenlet* free = nullptr;
+  std::size_t free_count = 0;
+  std::size_t unused = 0;        // least free_count since the last trim
 };
 
 // StackPool serves one hub; only its thread calls it.
@@ -72,16 +95,7 @@ class StackPool {
   StackStats stats() const noexcept;
 
  private:
-  // All stacks of one size.
-  struct Class {
-    Class* next = nullptr;
-    std::size_t stride = 0;
-    std::size_t next_slab = 0;     // bytes to map next
-    Slab* slabs = nullptr;         // newest first
-    Greenlet* free = nullptr;
-    std::size_t free_count = 0;
-    std::size_t unused = 0;        // least free_count since the last trim
-  };
+  using Class = StackSizes;
 
   Class& class_of(std::size_t size);
   Greenlet* fresh(Class& sizes);
@@ -111,7 +125,6 @@ std::size_t stack_touched(const Stack& stack);
 
 // guard_kind() is what this kernel offers, probed once.
 Guard guard_kind() noexcept;
-std::size_t page_size() noexcept;
 std::size_t max_map_count() noexcept;
 
 }  // namespace fern::core
