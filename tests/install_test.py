@@ -44,7 +44,7 @@ class Install(unittest.TestCase):
         run(*CXX, "-std=c++20", "-Wall", "-Wextra", "-Werror", source, "-o", program,
             *self.pkg_config("--cflags", "--libs"))
         version = run("pkg-config", "--modversion", "fern", env=self.environment).strip()
-        self.assertIn(version, run(program, env=self.environment))
+        self.assertEqual(run(program, env=self.environment), f"fern {version} says 42\n")
 
     def test_a_consumer_needs_no_library_but_fern(self):
         # What Fern itself is built on stays its own business: neither header nor library of it is asked for.

@@ -1,4 +1,13 @@
-#include <cstdio>
-#include <fern/config.hpp>
+#include <fern/fern.hpp>
 
-int main() { return std::puts(fern::version()) < 0; }
+#include <cstdio>
+
+int main() {
+  auto answer = fern::spawn(
+      [](int a, int b) {
+        fern::yield();
+        return a * b;
+      },
+      6, 7);
+  return std::printf("fern %s says %d\n", fern::version(), answer.get()) < 0;
+}
