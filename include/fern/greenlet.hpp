@@ -23,6 +23,7 @@
 #include <fern/config.hpp>
 #include <fern/deadline.hpp>
 #include <fern/detail/function.hpp>
+#include <fern/detail/switch.hpp>
 #include <fern/detail/task.hpp>
 #include <fern/errors.hpp>
 
@@ -203,7 +204,14 @@ void spawn_raw(Fn&& f, Args&&... args) {
 // yield() lets everything that is ready run once and comes back: exact round robin. Throws what a
 // wait throws when a kill is pending. Costs one switch; without anybody ready it returns at once,
 // except now and then to look at descriptors and timers.
-FERN_API void yield();
+inline void yield() {
+#ifdef FERN_INLINE_SWITCH
+  detail::Passage passage = detail::prepare_yield();
+  if (passage.to != nullptr) detail::jump(passage);
+#else
+  detail::plain_yield();
+#endif
+}
 
 // sleep() parks for the duration, never less; zero or less is yield().
 FERN_API void sleep(Deadline until);

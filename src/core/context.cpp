@@ -22,6 +22,11 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
+#ifdef FERN_INLINE_SWITCH
+void* const fern::detail::jump_code =
+    reinterpret_cast<void*>(&boost::context::detail::jump_fcontext);
+#endif
+
 namespace fern::core {
 namespace {
 
@@ -51,17 +56,17 @@ struct Passage {
 };
 
 // First thing on the new stack: keep where the old one stopped.
-FERN_UNCHECKED inline void arrived(Arrival arrival, [[maybe_unused]] ToolContext* here,
+FERN_UNCHECKED inline void arrived(transfer_t transfer, [[maybe_unused]] ToolContext* here,
                                    bool first) noexcept {
 #ifdef FERN_ASAN
-  auto* passage = static_cast<Passage*>(arrival.data);
-  passage->from->sp = arrival.sp;
+  auto* passage = static_cast<Passage*>(transfer.data);
+  passage->from->sp = transfer.fctx;
   // The stack just left tells its bounds here; a thread's own are known no other way.
   __sanitizer_finish_switch_fiber(first ? nullptr : here->fake_stack, &passage->from_tools->bottom,
                                   &passage->from_tools->size);
 #else
   static_cast<void>(first);
-  static_cast<Context*>(arrival.data)->sp = arrival.sp;
+  static_cast<Context*>(transfer.data)->sp = transfer.fctx;
 #endif
 }
 
@@ -75,12 +80,12 @@ FERN_UNCHECKED inline void leaving([[maybe_unused]] ToolContext& from, [[maybe_u
 #endif
 }
 
-// Entered by a jump and left by one, with no call open between: see context_jump.
+// Entered by a jump and left by one, with no call open between: see fern/detail/switch.hpp.
 [[noreturn]] void first_entry(transfer_t transfer) {
 #if defined(__x86_64__)
   asm volatile(".cfi_undefined rip");  // backtraces end here
 #endif
-  arrived({transfer.fctx, transfer.data}, nullptr, true);
+  arrived(transfer, nullptr, true);
   Departure leave = stack_entry();
   context_switch(*leave.from, *leave.from_tools, *leave.to, *leave.to_tools, *leave.live, true);
   FERN_ASSERT(false, "fern::core::first_entry(): a stack that had ended was switched to");
@@ -134,7 +139,7 @@ FERN_UNCHECKED void context_switch(Context& from, ToolContext& from_tools, Conte
 #else
   transfer_t transfer = jump_fcontext(to.sp, &from);
 #endif
-  arrived({transfer.fctx, transfer.data}, &from_tools, false);
+  arrived(transfer, &from_tools, false);
 }
 #endif
 
@@ -174,9 +179,6 @@ struct Trace {
 // Runs on top of the parked stack as if its switch had just called it, and goes straight back.
 // Whoever resumes that stack next lands behind the jump here and returns into the switch, which
 // greets the arrival as ever; so nothing here may touch a fake stack.
-#if defined(__x86_64__)
-__attribute__((force_align_arg_pointer))  // context_jump does not align the stack it leaves
-#endif
 FERN_UNCHECKED transfer_t trace_on_top(transfer_t transfer) {
   auto* trace = static_cast<Trace*>(transfer.data);
   trace->from->sp = transfer.fctx;
@@ -203,7 +205,7 @@ int context_backtrace(Context& from, ToolContext& from_tools, Context& parked,
   from.eh = live;
   leaving(from_tools, parked_tools, false);
   transfer_t transfer = ontop_fcontext(parked.sp, &trace, trace_on_top);
-  arrived({transfer.fctx, transfer.data}, &from_tools, false);
+  arrived(transfer, &from_tools, false);
   live = from.eh;
   return trace.count;
 }

@@ -7,6 +7,8 @@
 // and __cxa_eh_globals, without which two greenlets that switch inside `catch` would rethrow each
 // other's exception. Not preserved, because a greenlet never changes thread: errno, thread_locals.
 
+#include <fern/detail/switch.hpp>
+
 #include <cstddef>
 #include <cstdint>
 
@@ -37,9 +39,8 @@ struct EhGlobals {
 // the compiler may hoist a call out of any loop.
 EhGlobals* eh_globals() noexcept;
 
-struct Context {
-  void* sp = nullptr;  // where it goes on; valid while it is not running
-  EhGlobals eh;        // valid while it is not running
+struct Context : detail::Saved {  // sp is valid while it is not running
+  EhGlobals eh;                   // and so is this
 };
 
 // What the sanitizers want to know of a stack; empty without them.
@@ -82,36 +83,6 @@ void context_make(Context& context, ToolContext& tools, const Stack& stack, char
 // rounding is enough to differ.
 void context_adopt(ToolContext& tools) noexcept;
 
-// context_jump() is the bare jump to `to`; `data` arrives there with where this stack stopped.
-struct Arrival {
-  void* sp;    // where the stack that was left goes on
-  void* data;  // what came with the jump
-};
-#if defined(__x86_64__) && !defined(FERN_ASAN) && !defined(FERN_TSAN)
-#define FERN_INLINE_SWITCH 1
-// It is jump_fcontext, entered so that the processor's return predictor stays in step. fcontext
-// leaves by an indirect jump, so a call into it would leave one entry too many on the return stack
-// and every return after the switch (out of park, of the user's function) would be predicted one
-// frame off: 22 ns a yield instead of 7 on an Intel Xeon. Pushing the return address by hand makes
-// no entry. For the same reason it is inlined where a stack stops. Backtraces go through rbp.
-__attribute__((always_inline)) inline Arrival context_jump(void* to, void* data) noexcept {
-  Arrival arrival;
-  asm volatile(
-      "leaq -128(%%rsp), %%rsp\n\t"  // past the red zone
-      "leaq 1f(%%rip), %%rax\n\t"
-      "pushq %%rax\n\t"
-      "jmp jump_fcontext@PLT\n"
-      "1:\n\t"
-      "subq $-128, %%rsp"
-      : "=a"(arrival.sp), "=d"(arrival.data), "+D"(to), "+S"(data)
-      :
-      : "rcx", "r8", "r9", "r10", "r11", "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4",
-        "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",
-        "xmm15");
-  return arrival;
-}
-#endif
-
 // context_switch() stops `from`, which is running, and continues `to`. Returns when somebody
 // switches back. `dying` says that nobody will and that the stack may be reused at once.
 #ifdef FERN_INLINE_SWITCH
@@ -120,8 +91,7 @@ __attribute__((always_inline)) inline void context_switch(Context& from, ToolCon
                                                           bool = false) noexcept {
   from.eh = live;
   live = to.eh;
-  Arrival arrival = context_jump(to.sp, &from);
-  static_cast<Context*>(arrival.data)->sp = arrival.sp;
+  detail::jump({to.sp, &from});
 }
 #else
 void context_switch(Context& from, ToolContext& from_tools, Context& to, ToolContext& to_tools,

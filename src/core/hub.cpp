@@ -105,6 +105,8 @@ __attribute__((always_inline)) inline Greenlet& Hub::next() noexcept {
     next = &own_;
   } else {
     head_ = next->next;
+    // The one after: its frame is on a page that nothing else brings near.
+    if (head_ != nullptr) __builtin_prefetch(head_->context.sp);
   }
   running_ = next;
   return *next;
@@ -120,15 +122,15 @@ Departure Hub::leave(Greenlet& ended) noexcept {
   return {&ended.context, &ended.tools, &to.context, &to.tools, eh_};
 }
 
-__attribute__((always_inline)) inline void Hub::yield() {
+__attribute__((always_inline)) inline Greenlet* Hub::prepare_yield() {
   Greenlet& self = *running_;
   if (self.pending != 0) [[unlikely]] meet_pending("fern::yield()");
   if (head_ == nullptr) [[unlikely]] {
-    if (--budget_ > 0) return;
+    if (--budget_ > 0) return nullptr;
     budget_ = 1;  // used up just now: have a look at the loop
   }
   push(self);
-  switch_away(self);
+  return &next();
 }
 
 // Before a wait. The hub's own stack always has something pending, so that one test serves both.
@@ -434,16 +436,43 @@ std::size_t Hub::greenlets() const noexcept {
 
 namespace fern {
 
-void yield() {
+namespace detail {
+namespace {
+
+core::Hub& hub_here() {
   core::Hub* hub = core::this_hub;
   if (hub == nullptr) [[unlikely]] hub = &core::Hub::current();
-  hub->yield();
+  return *hub;
 }
+
+}  // namespace
+
+#ifdef FERN_INLINE_SWITCH
+Passage prepare_yield() {
+  core::Hub& hub = hub_here();
+  core::Context& from = hub.running().context;
+  core::Greenlet* next = hub.prepare_yield();
+  if (next == nullptr) return {nullptr, nullptr};
+  from.eh = hub.live_eh();
+  hub.live_eh() = next->context.eh;
+  return {next->context.sp, &from};
+}
+#endif
+
+void plain_yield() {
+  core::Hub& hub = hub_here();
+  core::Greenlet& self = hub.running();
+  core::Greenlet* next = hub.prepare_yield();
+  if (next == nullptr) return;
+  core::context_switch(self.context, self.tools, next->context, next->tools, hub.live_eh());
+}
+
+}  // namespace detail
 
 void sleep(Deadline until) {
   core::Hub& hub = core::Hub::current();
   if (until == Deadline::past()) {
-    hub.yield();
+    detail::plain_yield();
     return;
   }
   while (hub.park("sleep()", -1, until) != core::Wake::TimedOut) {
