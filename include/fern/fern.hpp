@@ -4,6 +4,7 @@
 
 #include <fern/config.hpp>
 #include <fern/deadline.hpp>
+#include <fern/debug.hpp>
 #include <fern/errors.hpp>
 #include <fern/greenlet.hpp>
 #include <fern/hub.hpp>

@@ -80,4 +80,8 @@ void killall(const Range& range, const KillOptions& options = {}) {
   if (!detail::kill_many(detail::blocks_of(handles), options)) throw TimeoutError();
 }
 
+inline void killall(std::initializer_list<AnyGreenlet> greenlets, const KillOptions& options = {}) {
+  killall(std::vector<AnyGreenlet>(greenlets), options);
+}
+
 }  // namespace fern
