@@ -47,6 +47,11 @@ def run(program, arguments):
     return [row for row in json.loads(text)["benchmarks"] if row["run_type"] == "iteration"]
 
 
+def place(row):
+    """Where a row stands in its program, whose runs are interleaved."""
+    return row["family_index"], row["per_family_instance_index"]
+
+
 def summarise(rows):
     """[{name, ns, mad, error}] in the program's order: the median over repetitions and its deviation.
 
@@ -56,7 +61,7 @@ def summarise(rows):
     for row in rows:
         by_name.setdefault(row["run_name"], []).append(row)
     summary = []
-    for name, repetitions in sorted(by_name.items(), key=lambda item: item[1][0].get("family_index", 0)):
+    for name, repetitions in sorted(by_name.items(), key=lambda item: place(item[1][0])):
         errors = [row["error_message"] for row in repetitions if row.get("error_occurred")]
         times = [
             1e9 / row["items_per_second"] if "items_per_second" in row
