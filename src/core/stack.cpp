@@ -166,8 +166,11 @@ bool StackPool::open_more(Slab& slab) noexcept {
   auto more = static_cast<std::uint32_t>(std::max<std::size_t>(1, open_step / slab.stride));
   more = std::min(more, slab.count - slab.opened);
   for (; more > 0; more /= 2) {
-    if (mprotect(slab.stacks + slab.opened * slab.stride, more * slab.stride,
-                 PROT_READ | PROT_WRITE) == 0) {
+    char* begin = slab.stacks + slab.opened * slab.stride;
+    char* end = begin + more * slab.stride;
+    // The last step takes what is left over with it: an open slab is one mapping, not two.
+    if (slab.opened + more == slab.count) end = slab.base + slab.bytes;
+    if (mprotect(begin, static_cast<std::size_t>(end - begin), PROT_READ | PROT_WRITE) == 0) {
       slab.opened += more;
       return true;
     }
