@@ -21,6 +21,7 @@ HEADER_LAYER = {
     "queue": "sync",
     "imap": "pool",
     "asio": "net",
+    "debug": "debug",
 }
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]+([<"])([^>"]+)[>"]', re.M)
