@@ -9,11 +9,12 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <iostream>
 #include <new>
 #include <string_view>
 
+#include "fern/debug.hpp"
 #include "fern/greenlet.hpp"
-#include "fern/hub.hpp"
 
 namespace {
 
@@ -78,6 +79,10 @@ extern "C" void on_watchdog(int) {
   say("\n");
   void* frames[64];
   ::backtrace_symbols_fd(frames, ::backtrace(frames, 64), STDERR_FILENO);
+  // No place for this much code, but nothing is left to lose: if it hangs, the next alarm ends us.
+  std::signal(SIGALRM, SIG_DFL);
+  ::alarm(10);
+  fern::dump(std::cerr);
   std::abort();
 }
 
@@ -111,7 +116,8 @@ FernTest::FernTest() {
   // The hub is there before the counting begins, with what its first wait makes.
   fern::sleep(std::chrono::nanoseconds(1));
   fds_ = open_fds();
-  greenlets_ = fern::Hub::current().greenlets();
+  greenlets_ = fern::stats().greenlets;
+  kept_ = fern::stats().kept;
   blocks_ = live_blocks.load();
 }
 
@@ -122,7 +128,8 @@ FernTest::~FernTest() {
   if (HasFailure() || IsSkipped()) {
     return;
   }
-  EXPECT_EQ(fern::Hub::current().greenlets(), greenlets_) << "the test left greenlets behind";
+  EXPECT_EQ(fern::stats().greenlets, greenlets_) << "the test left greenlets behind";
+  EXPECT_LE(fern::stats().kept, kept_) << "the test left handles of ended greenlets behind";
   for (const auto& [fd, target] : open_fds()) {
     const auto before = fds_.find(fd);
     if (before == fds_.end() || before->second != target) {

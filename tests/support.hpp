@@ -33,6 +33,8 @@ class FernTest : public ::testing::Test {
   std::map<int, std::string> fds_;
   // Greenlets of this thread's hub that were alive when the test began.
   std::size_t greenlets_ = 0;
+  // Those that had ended, but whose handles somebody held.
+  std::size_t kept_ = 0;
   // Blocks from operator new that were alive when the test began.
   std::int64_t blocks_ = 0;
   std::string heap_reason_;

@@ -57,6 +57,18 @@ TEST(FernTestFixture, FailsATestThatLeavesAGreenletBehind) {
   kept = {};
 }
 
+TEST(FernTestFixture, FailsATestThatLeavesAHandleBehind) {
+  static fern::AnyGreenlet kept;
+  EXPECT_NONFATAL_FAILURE(
+      {
+        Probe probe;
+        kept = fern::spawn([] {});
+        kept.join();
+      },
+      "handles");
+  kept = {};
+}
+
 // A sanitizer brings its own operator new, and finds leaks itself.
 #ifdef FERN_TESTS_COUNT_HEAP
 TEST(FernTestFixture, FailsATestThatLeavesHeapBehind) {
