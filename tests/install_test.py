@@ -2,6 +2,7 @@
 """A program that only knows pkg-config builds and runs against an installed Fern."""
 import os
 import pathlib
+import re
 import shlex
 import subprocess
 import tempfile
@@ -56,6 +57,15 @@ class Install(unittest.TestCase):
         self.assertEqual(
             sorted(path.relative_to(source) for path in source.rglob("*.hpp")),
             sorted(path.relative_to(installed) for path in installed.rglob("*.hpp")))
+
+    def test_the_library_exports_names_of_fern_alone(self):
+        # Strong symbols: what templates of the standard library leave behind is weak.
+        (library,) = self.libraries.glob("libfern.so.*.*.*")
+        symbols = [line.split(None, 2) for line in run("nm", "-DC", "--defined-only", library).splitlines()]
+        strong = [name for _, kind, name in symbols if kind in "TDBR"]
+        self.assertTrue(strong)
+        self.assertEqual([name for name in strong if not name.startswith("fern::")], [])
+        self.assertEqual([name for name in strong if re.match(r"fern::(core|base|real|io|sync|net)::", name)], [])
 
     def test_the_command_is_installed_and_runs(self):
         command = self.prefix / "bin" / "fern"
