@@ -16,6 +16,7 @@ namespace fern::core {
 namespace {
 
 constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
+constexpr std::int64_t ask_every_ns = 50'000'000;
 
 std::int64_t stall_ns() noexcept {
   static const std::int64_t limit = [] {
@@ -28,13 +29,21 @@ std::int64_t stall_ns() noexcept {
 
 }  // namespace
 
-// Called when nothing is ready and no deadline is pending. True when it is for ever as far as
-// this hub knows; if it is for the whole process, the main greenlet is woken to throw.
-bool Hub::stuck() noexcept {
-  if (external_ > 0 || mailbox_.load(std::memory_order_seq_cst) != nullptr) return false;
+bool Hub::nothing_pending() noexcept {
+  return external_ == 0 && mailbox_.load(std::memory_order_seq_cst) == nullptr;
+}
+
+// Called when nothing is ready and nothing is pending. If that goes for the whole process, the
+// main greenlet is woken to throw. Whether another thread could wake us costs a look into /proc,
+// too much for each time that a thread feeds this hub: asked at once, then once a while later.
+std::int64_t Hub::stuck(std::int64_t now) noexcept {
   if (main_.state == State::Dead && greenlets_ == 0) std::exit(0);  // a fork's last greenlet ended
-  if (Registry::stuck(*this)) declare_deadlock();
-  return true;
+  if (!Registry::all_stuck(*this)) return stall_deadline(now);
+  if (now < ask_at_) return ask_at_;
+  ask_at_ = now + ask_every_ns;
+  if (!Registry::declare(*this)) return stall_deadline(now);
+  declare_deadlock();
+  return stall_deadline(now);
 }
 
 void Hub::declare_deadlock() noexcept {

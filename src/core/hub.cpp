@@ -228,11 +228,11 @@ void Hub::idle() noexcept {
     loop_->poll(false, never);
     return;
   }
-  if (until == never && stuck()) {
+  if (until == never && nothing_pending()) {
+    until = stuck(now);
     if (head_ != nullptr) return;  // LoopExit
-    until = stall_deadline(now);
   }
-  if (trim_at_ != 0 && stacks_.stats().free > keep_free_stacks) until = std::min(until, trim_at_);
+  if (more_to_trim_) until = std::min(until, trim_at_);
   // Posters push, then look at sleeping_; we do the reverse: one of us sees the other.
   sleeping_.store(true, std::memory_order_seq_cst);
   if (mailbox_.load(std::memory_order_seq_cst) == nullptr) {
@@ -245,7 +245,7 @@ void Hub::idle() noexcept {
 
 void Hub::housekeeping(std::int64_t now) noexcept {
   if (now < trim_at_) return;
-  stacks_.trim(keep_free_stacks);
+  more_to_trim_ = stacks_.trim(keep_free_stacks);
   trim_at_ = now + trim_every_ns;
 }
 
@@ -320,10 +320,13 @@ void Hub::close() noexcept {
   while (wakers_.load(std::memory_order_seq_cst) > 0) {
   }
   Registry::closed(*this);
-  take_posts();
-  loop_.reset();
-  stacks_.trim(0);
-  stacks_.trim(0);
+  // Posts that come from now on are run by their posters, one at a time and not beside us.
+  Registry::with_closed(*this, [this] {
+    take_posts();
+    loop_.reset();
+    stacks_.trim(0);
+    stacks_.trim(0);
+  });
   tools_destroyed(own_.tools);
   fault_handler_thread_end();
   this_hub = nullptr;

@@ -173,7 +173,8 @@ class Hub final : public fern::Hub {
   void housekeeping(std::int64_t now) noexcept;
 
   // deadlock.cpp
-  bool stuck() noexcept;           // nothing of this hub's own can ever wake it
+  bool nothing_pending() noexcept;           // nothing of this hub's own can ever wake it
+  std::int64_t stuck(std::int64_t now) noexcept;  // until when to sleep then, if not a LoopExit
   void declare_deadlock() noexcept;
   std::int64_t stall_deadline(std::int64_t now) noexcept;
   void report_stall(std::int64_t now) noexcept;
@@ -198,7 +199,9 @@ class Hub final : public fern::Hub {
   bool forked_ = false;
   unsigned forks_ = 0;
   Greenlet* survivor_ = nullptr;   // who called fork
+  bool more_to_trim_ = true;       // an idle hub wakes for the next trim
   bool stall_reported_ = false;
+  std::int64_t ask_at_ = 0;        // do not count threads again before
   std::int64_t stuck_since_ = 0;
 
   Greenlet main_;                  // the thread's own stack

@@ -90,7 +90,7 @@ bool Registry::others_alive() noexcept {
   return threads == 0 || threads > known;
 }
 
-bool Registry::stuck(Hub& hub) noexcept {
+bool Registry::all_stuck(Hub& hub) noexcept {
   std::lock_guard lock(mutex());
   hub.waits_stuck_ = true;
   for (Hub* other : lists().live) {
@@ -98,7 +98,12 @@ bool Registry::stuck(Hub& hub) noexcept {
       return false;
     }
   }
-  if (others_alive()) return false;
+  return true;
+}
+
+bool Registry::declare(Hub& hub) noexcept {
+  std::lock_guard lock(mutex());
+  if (!all_stuck(hub) || others_alive()) return false;
   for (Hub* other : lists().live) {
     other->waits_stuck_ = false;
     if (other == &hub) continue;

@@ -19,10 +19,13 @@ struct Registry {
   static void opened(Hub& hub) noexcept;
   static void closed(Hub& hub) noexcept;
 
-  // stuck() says that this hub is idle with nothing pending. True when so are all hubs and the
-  // process has no other thread: then the others have been told as well.
-  static bool stuck(Hub& hub) noexcept;
+  // all_stuck() says that this hub is idle with nothing pending; true when so are all hubs.
+  static bool all_stuck(Hub& hub) noexcept;
   static void unstuck(Hub& hub) noexcept;
+
+  // declare() is true when all hubs are still stuck and the process has no other thread: then
+  // nobody can ever wake anybody, and the other hubs have been told so.
+  static bool declare(Hub& hub) noexcept;
 
   // others_alive() asks whether some thread exists that is no stuck hub's nor idle worker's.
   static bool others_alive() noexcept;
