@@ -314,6 +314,9 @@ void Hub::close() noexcept {
     return;
   }
   if (forked_) after_fork();
+  for (Greenlet* greenlet : {&main_, &own_}) {
+    if (greenlet->locals != nullptr) locals_ended(*greenlet);
+  }
   end_greenlets();
   bool reusable = abandon_greenlets();
   closed_.store(true, std::memory_order_seq_cst);

@@ -13,8 +13,8 @@ namespace {
 
 // In the waiter's hub: the mark was made under the lock, by whoever posted.
 void wake_posted(Remote* remote) noexcept {
-  auto* waiter = reinterpret_cast<Waiter*>(reinterpret_cast<char*>(remote) -
-                                           offsetof(Waiter, remote));
+  auto* waiter =
+      reinterpret_cast<Waiter*>(reinterpret_cast<char*>(remote) - offsetof(Waiter, remote));
   waiter->posted = false;
   core::Hub::wake(*waiter->greenlet, core::Wake::Notified);
 }
@@ -39,10 +39,10 @@ bool tell(Waiter& waiter) noexcept {
 
 void SpinLock::lock_slow() noexcept {
   do {
-    for (int spins = 0; held_.load(std::memory_order_relaxed); ++spins) {
+    for (int spins = 0; (word_.load(std::memory_order_relaxed) & held) != 0; ++spins) {
       if (spins > 100) sched_yield();
     }
-  } while (held_.exchange(true, std::memory_order_acquire));
+  } while (!try_lock());
 }
 
 WaitQueue::~WaitQueue() {
@@ -53,17 +53,28 @@ void WaitQueue::link(Waiter& waiter) noexcept {
   waiter.previous = tail_;
   (tail_ == nullptr ? head_ : tail_->next) = &waiter;
   tail_ = &waiter;
+  waiter.ticket = ++last_ticket_;
+  if (next_ == nullptr) next_ = &waiter;
 }
 
 void WaitQueue::unlink(Waiter& waiter) noexcept {
+  if (next_ == &waiter) next_ = waiter.next;
   (waiter.previous == nullptr ? head_ : waiter.previous->next) = waiter.next;
   (waiter.next == nullptr ? tail_ : waiter.next->previous) = waiter.previous;
 }
 
+// Waiters that were notified, and not resumed yet, can be many: next_ saves looking at each.
+void WaitQueue::renew(Waiter& waiter) noexcept {
+  waiter.notified = waiter.hands_on = false;
+  if (next_ == nullptr || waiter.ticket < next_->ticket) next_ = &waiter;
+}
+
 bool WaitQueue::notify_one() noexcept {
-  for (Waiter* waiter = head_; waiter != nullptr; waiter = waiter->next) {
-    if (!waiter->notified && tell(*waiter)) {
-      waiter->hands_on = true;
+  while (next_ != nullptr) {
+    Waiter& waiter = *next_;
+    next_ = waiter.next;
+    if (!waiter.notified && tell(waiter)) {
+      waiter.hands_on = true;
       return true;
     }
   }
@@ -71,8 +82,8 @@ bool WaitQueue::notify_one() noexcept {
 }
 
 void WaitQueue::notify_all() noexcept {
-  for (Waiter* waiter = head_; waiter != nullptr; waiter = waiter->next) {
-    if (!waiter->notified) tell(*waiter);
+  for (; next_ != nullptr; next_ = next_->next) {
+    if (!next_->notified) tell(*next_);
   }
 }
 
@@ -104,7 +115,7 @@ WaitQueue::Waiting::Waiting(WaitQueue& queue, SpinLock& lock, Deadline deadline,
 }
 
 bool WaitQueue::Waiting::park() {
-  waiter_.notified = waiter_.hands_on = false;
+  queue_.renew(waiter_);
   lock_.unlock();
   struct Relock {
     SpinLock& lock;

@@ -15,6 +15,8 @@
 #include <fern/deadline.hpp>
 
 #include <atomic>
+#include <cstddef>
+#include <cstdint>
 
 namespace fern::core {
 struct Greenlet;
@@ -23,20 +25,48 @@ class Hub;
 
 namespace fern::detail {
 
-// SpinLock guards a few instructions, never a wait. One atomic exchange; a loser yields its
-// thread's time slice so that two threads on one core make progress.
+// SpinLock guards a few instructions, never a wait; a loser yields its thread's time slice so that
+// two threads on one core make progress.
+//
+// It is the lowest bit of a word. The other bits are a value of the object's own, which anybody may
+// change() while the lock is free, so that what is uncontended takes one atomic operation and no
+// lock. The holder's unlock(value) publishes a new value and the freedom in one store, its last
+// touch: whoever sees the value may destroy the object.
 class SpinLock {
  public:
+  using Word = std::uint64_t;  // bit 0 of a value is always 0
+
+  explicit constexpr SpinLock(Word value = 0) noexcept : word_(value) {}
+
   void lock() noexcept {
-    if (held_.exchange(true, std::memory_order_acquire)) [[unlikely]] lock_slow();
+    if (!try_lock()) [[unlikely]]
+      lock_slow();
   }
-  bool try_lock() noexcept { return !held_.exchange(true, std::memory_order_acquire); }
-  void unlock() noexcept { held_.store(false, std::memory_order_release); }
+  bool try_lock() noexcept {
+    Word free = value();
+    return word_.compare_exchange_strong(free, free | held, std::memory_order_acquire,
+                                         std::memory_order_relaxed);
+  }
+  void unlock() noexcept { unlock(value()); }
+  void unlock(Word value) noexcept { word_.store(value, std::memory_order_release); }
+
+  Word value() const noexcept { return word_.load(std::memory_order_acquire) & ~held; }
+
+  // change() replaces the value if the lock is free and the value is `from`.
+  bool change(Word from, Word to) noexcept {
+    return word_.compare_exchange_strong(from, to, std::memory_order_acq_rel,
+                                         std::memory_order_relaxed);
+  }
+
+  // set() replaces the value of a lock that the caller holds.
+  void set(Word value) noexcept { word_.store(value | held, std::memory_order_relaxed); }
 
  private:
+  static constexpr Word held = 1;
+
   FERN_API void lock_slow() noexcept;
 
-  std::atomic<bool> held_{false};
+  std::atomic<Word> word_;
 };
 
 // Remote is what another thread puts into a hub's lock-free mailbox: run() is called once, on
@@ -51,6 +81,7 @@ struct Waiter {
   Waiter* previous = nullptr;
   core::Greenlet* greenlet = nullptr;  // who waits
   core::Hub* hub = nullptr;            // and in which hub
+  std::uint64_t ticket = 0;            // its place: grows along the queue
   bool notified = false;               // woken by notify, and has not taken anything yet
   bool hands_on = false;               // by notify_one: if it takes nothing, the next is woken
   bool posted = false;                 // remote stands, or stood, in the hub's mailbox
@@ -114,9 +145,12 @@ class FERN_API WaitQueue {
 
   void link(Waiter& waiter) noexcept;
   void unlink(Waiter& waiter) noexcept;
+  void renew(Waiter& waiter) noexcept;  // it may be notified again
 
   Waiter* head_ = nullptr;
   Waiter* tail_ = nullptr;
+  Waiter* next_ = nullptr;  // whom to notify next; nobody before it can be notified
+  std::uint64_t last_ticket_ = 0;
 };
 
 }  // namespace fern::detail
