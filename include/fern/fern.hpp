@@ -2,11 +2,18 @@
 
 // All of Fern, but for asio.hpp, which includes Boost.
 
+#include <fern/async_result.hpp>
+#include <fern/condition_variable.hpp>
 #include <fern/config.hpp>
 #include <fern/deadline.hpp>
 #include <fern/debug.hpp>
 #include <fern/errors.hpp>
+#include <fern/event.hpp>
 #include <fern/greenlet.hpp>
 #include <fern/hub.hpp>
+#include <fern/local.hpp>
+#include <fern/mutex.hpp>
+#include <fern/queue.hpp>
+#include <fern/semaphore.hpp>
 #include <fern/timeout.hpp>
 #include <fern/wait.hpp>

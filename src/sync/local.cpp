@@ -1,0 +1,115 @@
+#include "core/greenlet.hpp"
+#include "core/hub.hpp"
+
+#include <fern/local.hpp>
+
+#include <atomic>
+#include <cstddef>
+#include <utility>
+#include <vector>
+
+namespace fern {
+namespace detail {
+
+struct LocalKey::Shared {
+  std::atomic<std::size_t> count{1};  // the GreenletLocal and each of its values
+  std::atomic<bool> gone{false};      // the GreenletLocal is destroyed
+};
+
+}  // namespace detail
+
+namespace core {
+
+using Key = detail::LocalKey::Shared;
+
+namespace {
+
+void drop_key(Key* key) noexcept {
+  if (key->count.fetch_sub(1, std::memory_order_acq_rel) == 1) delete key;
+}
+
+}  // namespace
+
+// The values of one greenlet, oldest first. Few, so that a scan is quicker than a hash.
+struct LocalMap {
+  struct Entry {
+    Key* key;
+    void* value;
+    detail::LocalKey::Destroy destroy;
+  };
+  std::vector<Entry> entries;
+
+  // Takes the entry out before its destructor runs: that may use other locals, even this one.
+  void destroy(std::size_t i) noexcept {
+    Entry entry = entries[i];
+    entries.erase(entries.begin() + static_cast<std::ptrdiff_t>(i));
+    entry.destroy(entry.value);
+    drop_key(entry.key);
+  }
+
+  // Values of destroyed GreenletLocals would pile up in a greenlet that lives long.
+  void sweep() noexcept {
+    for (std::size_t i = entries.size(); i-- > 0;) {
+      if (i < entries.size() && entries[i].key->gone.load(std::memory_order_acquire)) destroy(i);
+    }
+  }
+};
+
+namespace {
+
+void end_locals(Greenlet& greenlet) noexcept {
+  LocalMap& map = *greenlet.locals;
+  while (!map.entries.empty()) map.destroy(map.entries.size() - 1);
+  delete std::exchange(greenlet.locals, nullptr);
+}
+
+// Core lies below this layer and calls through a pointer.
+[[maybe_unused]] const bool installed = [] {
+  locals_ended = end_locals;
+  return true;
+}();
+
+}  // namespace
+}  // namespace core
+
+namespace detail {
+
+LocalKey::LocalKey() : shared_(new Shared) {}
+
+LocalKey::~LocalKey() {
+  shared_->gone.store(true, std::memory_order_release);
+  drop();
+  core::drop_key(shared_);
+}
+
+void* LocalKey::find() const {
+  core::Hub* hub = core::Hub::here();
+  if (hub == nullptr) return nullptr;
+  const core::LocalMap* map = hub->running().locals;
+  if (map == nullptr) return nullptr;
+  for (const auto& entry : map->entries) {
+    if (entry.key == shared_) return entry.value;
+  }
+  return nullptr;
+}
+
+void LocalKey::add(void* value, Destroy destroy) {
+  core::Greenlet& running = core::Hub::current().running();
+  if (running.locals == nullptr) running.locals = new core::LocalMap;
+  auto& entries = running.locals->entries;
+  if (entries.size() == entries.capacity()) running.locals->sweep();
+  entries.push_back({shared_, value, destroy});
+  shared_->count.fetch_add(1, std::memory_order_relaxed);
+}
+
+void LocalKey::drop() noexcept {
+  core::Hub* hub = core::Hub::here();
+  if (hub == nullptr || hub->running().locals == nullptr) return;
+  core::LocalMap& map = *hub->running().locals;
+  for (std::size_t i = 0; i < map.entries.size(); ++i) {
+    if (map.entries[i].key == shared_) return map.destroy(i);
+  }
+}
+
+}  // namespace detail
+}  // namespace fern
