@@ -30,6 +30,14 @@ class Examples(unittest.TestCase):
     def test_every_example_is_run_here(self):
         self.assertEqual([name for name in examples() if not hasattr(self, f"test_{name}")], [])
 
+    def test_hello(self):
+        lines = run("hello").splitlines()
+        self.assertEqual((lines[0], lines[-1]), ("both are ready; neither has run", "6 in all"))
+        # Whose turn it is depends on the clock; the order of each one's ticks does not.
+        for sound in ("tick", "tock"):
+            self.assertEqual([line for line in lines if line.startswith(sound)], [f"{sound} {i}" for i in (1, 2, 3)])
+        self.assertEqual(len(lines), 8)
+
 
 if __name__ == "__main__":
     unittest.main()
