@@ -3,7 +3,6 @@
 import os
 import pathlib
 import re
-import subprocess
 import unittest
 
 SOURCE = pathlib.Path(os.environ["FERN_SOURCE"])
@@ -15,15 +14,14 @@ INCLUDE = re.compile(r"^[ \t]*#[ \t]*include.*\n", re.M)
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 
-def tracked():
-    names = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=SOURCE, check=True, capture_output=True, text=True).stdout
-    return [SOURCE / name for name in names.split("\0") if name and (SOURCE / name).is_file()]
+def repository_files():
+    for folder, subfolders, names in os.walk(SOURCE):
+        subfolders[:] = [name for name in subfolders if not re.match(r"\.git$|build|__pycache__$", name)]
+        yield from (pathlib.Path(folder) / name for name in names)
 
 
 def text_files():
-    for path in tracked():
+    for path in repository_files():
         try:
             yield path, path.read_text()
         except UnicodeDecodeError:
@@ -44,7 +42,7 @@ class Paths(unittest.TestCase):
                 self.assertTrue(target.is_relative_to(SOURCE), f"{path}: {found}")
 
     def test_no_symbolic_link_leaves_the_repository(self):
-        for path in tracked():
+        for path in repository_files():
             if path.is_symlink():
                 self.assertTrue(path.resolve().is_relative_to(SOURCE.resolve()), path)
 
