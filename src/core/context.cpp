@@ -17,6 +17,7 @@
 #ifdef FERN_ASAN
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
+#include <sanitizer/lsan_interface.h>
 #endif
 #ifdef FERN_TSAN
 #include <sanitizer/tsan_interface.h>
@@ -148,6 +149,13 @@ unsigned stack_registered([[maybe_unused]] const Stack& stack) noexcept {
 }
 
 void stack_unregistered([[maybe_unused]] unsigned id) noexcept { VALGRIND_STACK_DEREGISTER(id); }
+
+void blocks_registered([[maybe_unused]] const void* begin,
+                       [[maybe_unused]] std::size_t size) noexcept {
+#ifdef FERN_ASAN
+  __lsan_register_root_region(begin, size);
+#endif
+}
 
 void stack_reused([[maybe_unused]] const Stack& stack) noexcept {
 #ifdef FERN_ASAN

@@ -22,6 +22,9 @@ constexpr std::size_t colour = 128;
 
 namespace {
 
+// At the very top of each stack, for the message that brings a dead greenlet home.
+constexpr std::size_t homecoming = 64;
+
 // spawn_later's, on the heap until the greenlet starts or is cancelled.
 struct StartTimer : Timer {
   Greenlet* greenlet = nullptr;
@@ -36,15 +39,20 @@ void schedule(Greenlet& greenlet) noexcept {
 // The last handle of a dead greenlet is gone.
 void free_dead(Greenlet& dead) noexcept {
   if (dead.error != nullptr && (dead.flags & flag_read) == 0) report(dead);
+  if (dead.slab == nullptr) {
+    dead.hub->reuse();
+    return;
+  }
   if (dead.task != nullptr) dead.task->clear();
   if (dead.hub == Hub::here()) {
     dead.hub->recycle(dead);
     return;
   }
-  // Another thread's: its stack is free for the message.
+  // Another thread's. It may still be on its stack, about to leave, but not up there.
   struct Return : detail::Remote {
     Greenlet* dead = nullptr;
   };
+  static_assert(sizeof(Return) <= homecoming);
   auto* back = ::new (static_cast<void*>(stack_of(dead).top - sizeof(Return))) Return;
   back->dead = &dead;
   back->run = [](detail::Remote* remote) noexcept {
@@ -61,52 +69,50 @@ void settle(Greenlet& ended) noexcept {
   if (ended.error != nullptr && (ended.flags & flag_detached) != 0) report(ended);
 }
 
-// What comes after it: joiners and callbacks, in order.
-void tell_links(Greenlet& ended) noexcept {
-  while (Link* link = ended.links) {
-    unlink(ended, *link);
-    link->ended(link, ended);
-  }
-}
-
-// Marks it dead and drops its own count, in one stroke. Afterwards the block may be free already.
+// Marks it dead and drops its own count. Afterwards the block may be free already.
 void depart(Greenlet& ended) noexcept {
   settle(ended);
-  std::uint64_t before = ended.life.fetch_add(life_dead - 1, std::memory_order_acq_rel);
-  bool last = before == 1;
-  if (ended.links != nullptr) {
-    // A callback wants a handle. When there are none left, nobody else can see the count.
-    if (last) ended.life.store(life_dead | 1, std::memory_order_relaxed);
+  if ((ended.flags & flag_linked) != 0) {
+    // Callbacks get handles and destroy some: ours goes last.
+    ended.life.fetch_or(life_dead, std::memory_order_acq_rel);
     tell_links(ended);
-    if (last) release(ended);
-  } else if (last) {
-    free_dead(ended);
+    release(ended);
+    return;
+  }
+  std::uint64_t before = ended.life.fetch_add(life_dead - 1, std::memory_order_acq_rel);
+  tell_links(ended);
+  if (before == 1) free_dead(ended);
+}
+
+bool is_exit(const std::exception_ptr& exception) noexcept {
+  if (exception == nullptr) return true;
+  try {
+    std::rethrow_exception(exception);
+  } catch (const GreenletExit&) {
+    return true;
+  } catch (...) {
+    return false;
   }
 }
 
 // Killed before it ran. In the ready queue it stays until popped: run_to_end sees the flag.
 void end_unstarted(Greenlet& greenlet, std::exception_ptr exception) noexcept {
   bool queued = greenlet.timer == nullptr;
-  if (!queued) {
-    auto* timer = static_cast<StartTimer*>(greenlet.timer);
-    greenlet.hub->timers().cancel(*timer);
-    delete timer;
-    greenlet.timer = nullptr;
-  }
-  greenlet.task->abandon();
+  forget_start(greenlet);
   greenlet.flags |= flag_cancelled;
-  if (exception == nullptr) {
+  if (is_exit(exception)) {
     greenlet.flags |= flag_killed;
   } else {
     greenlet.error = std::move(exception);
   }
-  if (!queued) {
-    depart(greenlet);
-    return;
-  }
   settle(greenlet);
+  // Destructors of the callable may wait, and may drop the last handle.
+  retain(greenlet);
+  greenlet.task->abandon();
   greenlet.life.fetch_or(life_dead, std::memory_order_acq_rel);
   tell_links(greenlet);
+  release(greenlet);
+  if (!queued) release(greenlet);
 }
 
 void run_task(Greenlet& self) {
@@ -114,7 +120,9 @@ void run_task(Greenlet& self) {
   try {
     self.task->run();
   } catch (const abi::__forced_unwind&) {
-    throw;  // pthread_exit or pthread_cancel: leaves the thread, not the greenlet
+    // pthread_exit or pthread_cancel: leaves the thread, not the greenlet.
+    self.hub->leave_thread();
+    throw;
   } catch (const GreenletExit&) {
     self.flags |= flag_killed;
   } catch (...) {
@@ -139,6 +147,21 @@ void run_to_end(Greenlet& self) {
   }
   // This may put our own stack into the free list: nobody takes it before we have left.
   depart(self);
+}
+
+void forget_start(Greenlet& greenlet) noexcept {
+  auto* timer = static_cast<StartTimer*>(greenlet.timer);
+  if (timer == nullptr) return;
+  greenlet.hub->timers().cancel(*timer);
+  delete timer;
+  greenlet.timer = nullptr;
+}
+
+void tell_links(Greenlet& ended) noexcept {
+  while (Link* link = ended.links) {
+    unlink(ended, *link);
+    link->ended(link, ended);
+  }
 }
 
 void link(Greenlet& greenlet, Link& link) noexcept {
@@ -236,7 +259,10 @@ Room allocate(std::size_t size, std::size_t align, const SpawnOptions& options) 
   std::size_t stack_size =
       options.stack_size == 0 ? core::StackPool::default_size : options.stack_size;
   // A large callable brings its own room.
-  if (size > stack_size / 8) stack_size += size;
+  std::size_t room = size + align;
+  if (room > stack_size / 8 && __builtin_add_overflow(stack_size, room, &stack_size)) {
+    throw std::bad_alloc();
+  }
   core::Greenlet* block = hub.stacks().take(stack_size);
   core::Stack stack = core::stack_of(*block);
   core::stack_reused(stack);
@@ -248,17 +274,16 @@ Room allocate(std::size_t size, std::size_t align, const SpawnOptions& options) 
       throw;
     }
   }
-  auto top = reinterpret_cast<std::uintptr_t>(stack.top) - size - block->index % core::colours * core::colour;
+  auto top = reinterpret_cast<std::uintptr_t>(stack.top) - core::homecoming - size -
+             block->index % core::colours * core::colour;
   top &= ~static_cast<std::uintptr_t>((align > 16 ? align : 16) - 1);
   block->hub = &hub;
-  block->state = core::State::Unstarted;
-  block->pending = 0;
   block->flags = 0;
   block->shields = 0;
   block->waits_for = nullptr;
   // Its own count and its handle's.
   block->life.store(2, std::memory_order_relaxed);
-  hub.born();
+  hub.born(*block);
   return {block, reinterpret_cast<void*>(top)};
 }
 
@@ -268,7 +293,9 @@ void give_back(core::Greenlet* block) noexcept {
 }
 
 void set_task(core::Greenlet* block, Task* task) noexcept {
+  // Free until now: while the callable was copied here, nobody could kill it.
   block->task = task;
+  block->state = core::State::Unstarted;
   core::context_make(block->context, block->tools, core::stack_of(*block),
                      reinterpret_cast<char*>(task));
 }
@@ -295,7 +322,8 @@ void start_later(core::Greenlet* block, Deadline when) {
     core::schedule(*static_cast<core::StartTimer*>(fired)->greenlet);
   };
   block->timer = timer;
-  block->hub->timers().start(*timer, when.ns());
+  if (!when.is_never()) block->hub->timers().start(*timer, when.ns());
+  if ((block->pending & core::pending_kill) != 0) core::kill(*block, nullptr);
 }
 
 }  // namespace fern::detail

@@ -46,6 +46,7 @@ enum Flags : std::uint8_t {
   flag_detached = 4,   // spawn_raw: report an exception at once
   flag_read = 8,       // somebody has seen its exception
   flag_cold = 16,      // free, and its stack's memory has gone back to the system
+  flag_linked = 32,    // somebody asked to be called when it ends
 };
 
 struct alignas(64) Greenlet {
@@ -94,15 +95,21 @@ struct Link {
   Link* next = nullptr;
   Link* previous = nullptr;
   void (*ended)(Link*, Greenlet&) noexcept = nullptr;
-  LinkId id = 0;
+  LinkId id = 0;  // of a callback of the user's
 };
 
 inline bool is_dead(const Greenlet& greenlet) noexcept {
   return (greenlet.life.load(std::memory_order_acquire) & life_dead) != 0;
 }
 
+// forget_start() cancels and frees spawn_later's timer, if there is one.
+void forget_start(Greenlet& greenlet) noexcept;
+
 void link(Greenlet& greenlet, Link& link) noexcept;
 void unlink(Greenlet& greenlet, Link& link) noexcept;
+
+// tell_links() tells joiners and callbacks, in order, that it has ended.
+void tell_links(Greenlet& ended) noexcept;
 
 // retain() and release() count handles. The last one frees the block, from whichever thread.
 void retain(Greenlet& greenlet) noexcept;

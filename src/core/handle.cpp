@@ -1,4 +1,5 @@
 #include "core/end_watch.hpp"
+#include "core/fault.hpp"
 #include "core/hub.hpp"
 
 #include <fern/errors.hpp>
@@ -26,13 +27,14 @@ bool wanted(const core::Greenlet& ended, CallbackLink::When when) noexcept {
 
 void call(core::Link* link, core::Greenlet& ended) noexcept {
   auto* self = static_cast<CallbackLink*>(link);
-  if (wanted(ended, self->when)) {
+  // A thread that has ended runs no callbacks.
+  if (wanted(ended, self->when) && ended.hub == core::Hub::here()) {
     core::retain(ended);
     auto handle = detail::Access::adopt<AnyGreenlet>(&ended);
     try {
       spawn_raw([f = std::move(self->f), handle]() mutable { f(std::move(handle)); });
     } catch (...) {
-      core::report(ended);  // out of memory: the end must not pass in silence
+      core::report_current("calling a greenlet's link");  // no memory: it must not pass in silence
     }
   }
   delete self;
@@ -53,6 +55,7 @@ LinkId add_link(core::Greenlet& greenlet, detail::Function<void(AnyGreenlet)> f,
   if (core::is_dead(greenlet)) {
     call(link, greenlet);
   } else {
+    greenlet.flags |= core::flag_linked;
     core::link(greenlet, *link);
   }
   return id;
@@ -147,13 +150,13 @@ bool AnyGreenlet::cancel() const {
 bool AnyGreenlet::ready() const noexcept { return block_ != nullptr && core::is_dead(*block_); }
 
 bool AnyGreenlet::started() const noexcept {
-  return block_ != nullptr && !core::is_dead(*block_) && block_->timer == nullptr;
+  return block_ != nullptr && !core::is_dead(*block_);
 }
 
 bool AnyGreenlet::successful() const noexcept { return ready() && block_->error == nullptr; }
 
 bool AnyGreenlet::killed() const noexcept {
-  return ready() && (block_->flags & core::flag_killed) != 0;
+  return ready() && (__atomic_load_n(&block_->flags, __ATOMIC_RELAXED) & core::flag_killed) != 0;
 }
 
 std::exception_ptr AnyGreenlet::exception() const noexcept {

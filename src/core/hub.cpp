@@ -23,7 +23,6 @@ constexpr std::int64_t slice_ns = 1'000'000;         // ready greenlets run this
 constexpr std::uint64_t most_granted = 1024;         // switches between two looks at the clock
 constexpr std::int64_t trim_every_ns = 1'000'000'000;
 constexpr std::size_t keep_free_stacks = 1024;       // never given back
-constexpr std::size_t own_stack_size = 128 * 1024;   // libuv needs up to 17 KiB of it
 constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
 
 // A wait's deadline, on the waiting stack.
@@ -42,60 +41,6 @@ struct WaitTimer : Timer {
 }  // namespace
 
 constinit thread_local Hub* this_hub = nullptr;
-
-// When the thread ends, so does its hub.
-struct HubOwner {
-  Hub* hub = nullptr;
-  ~HubOwner() {
-    if (hub != nullptr) hub->close();
-  }
-};
-
-Hub& Hub::make() {
-  static thread_local HubOwner owner;
-  Hub* hub = Registry::take();
-  try {
-    hub->open();
-  } catch (...) {
-    Registry::put_back(*hub);
-    throw;
-  }
-  this_hub = hub;
-  owner.hub = hub;
-  Registry::opened(*hub);
-  return *hub;
-}
-
-Hub::Hub() {
-  void* base = mmap(nullptr, own_stack_size, PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (base == MAP_FAILED) throw std::bad_alloc();
-  own_stack_.bottom = static_cast<char*>(base) + page_size();
-  own_stack_.top = static_cast<char*>(base) + own_stack_size;
-  mprotect(base, page_size(), PROT_NONE);
-  stack_registered(own_stack_);
-}
-
-void Hub::open() {
-  loop_.emplace();
-  fault_handler_thread();
-  eh_ = eh_globals();
-  main_.hub = own_.hub = this;
-  main_.state = own_.state = State::Ready;
-  main_.life.store(1, std::memory_order_relaxed);
-  main_.flags = 0;
-  own_.pending = pending_refusal;
-  context_adopt(main_.tools);
-  context_make(own_.context, own_.tools, own_stack_, own_stack_.top);
-  running_ = &main_;
-  polled_at_ = checked_at_ = base::now_ns();
-  trim_at_ = polled_at_ + trim_every_ns;
-  timers_.expire(polled_at_);
-  budget_ = granted_ = 1;
-  ending_ = false;
-  exit_limit = std::chrono::seconds(1);
-  closed_.store(false, std::memory_order_seq_cst);
-}
 
 // --- switching --------------------------------------------------------------------------------
 
@@ -169,7 +114,7 @@ Wake Hub::park(const char* what, std::int64_t on, Deadline deadline) {
 
 // Every fresh stack begins here: the hub's own, or a greenlet's.
 Departure stack_entry() {
-  Hub& hub = *this_hub;
+  Hub& hub = Hub::current();
   if (hub.on_own_stack()) hub.run();
   Greenlet& self = hub.running();
   run_to_end(self);
@@ -205,6 +150,7 @@ void Hub::turn() noexcept {
     if (now - polled_at_ < slice_ns) return;
   }
   take_posts();
+  if (forked_) [[unlikely]] after_fork();
   ++polls_;
   if (head_ != nullptr) {
     loop_->poll(false, never);
@@ -287,7 +233,7 @@ void Hub::drain_closed() noexcept {
 }
 
 std::uint64_t Hub::ended() noexcept {
-  if (--greenlets_ == 0 && ending_) wake(main_, Wake::Notified);
+  if (--greenlets_ == 0 && birth_pending_ != 0) wake(main_, Wake::Notified);
   return ++finishes_;
 }
 
@@ -305,102 +251,6 @@ std::size_t live_greenlets() noexcept {
   return hub == nullptr ? 0 : hub->greenlets();
 }
 
-// --- the thread's end -------------------------------------------------------------------------
-
-void Hub::close() noexcept {
-  // exit() or pthread_exit() inside a greenlet: nobody is unwound, this stack is one of theirs.
-  if (running_ != &main_) {
-    this_hub = nullptr;
-    return;
-  }
-  if (forked_) after_fork();
-  for (Greenlet* greenlet : {&main_, &own_}) {
-    if (greenlet->locals != nullptr) locals_ended(*greenlet);
-  }
-  end_greenlets();
-  bool reusable = abandon_greenlets();
-  closed_.store(true, std::memory_order_seq_cst);
-  while (wakers_.load(std::memory_order_seq_cst) > 0) {
-  }
-  Registry::closed(*this);
-  // Posts that come from now on are run by their posters, one at a time and not beside us.
-  Registry::with_closed(*this, [this] {
-    take_posts();
-    loop_.reset();
-    stacks_.trim(0);
-    stacks_.trim(0);
-  });
-  tools_destroyed(own_.tools);
-  fault_handler_thread_end();
-  this_hub = nullptr;
-  if (reusable) Registry::put_back(*this);
-}
-
-// What never started is cancelled, the rest is killed and gets exit_limit to unwind.
-void Hub::end_greenlets() noexcept {
-  main_.shields = 1;
-  main_.pending = 0;
-  stacks_.for_each([](Greenlet& greenlet) {
-    if (greenlet.state == State::Free || greenlet.state == State::Dead) return;
-    kill(greenlet, nullptr);
-  });
-  if (greenlets_ > 0) {
-    ending_ = true;
-    try_park("end of the thread", -1, exit_limit);
-    ending_ = false;
-  }
-  main_.shields = 0;
-}
-
-// True when none refused to end.
-bool Hub::abandon_greenlets() noexcept {
-  if (greenlets_ == 0) return true;
-  std::cerr << "fern: " << greenlets_ << " greenlet(s) did not end within the exit limit:\n";
-  stacks_.for_each([](Greenlet& greenlet) {
-    if (greenlet.state == State::Free || greenlet.state == State::Dead) return;
-    std::cerr << "fern:   " << core::describe(greenlet) << '\n';
-    greenlet.state = State::Dead;
-    greenlet.flags |= flag_killed;
-    greenlet.life.fetch_or(life_dead, std::memory_order_acq_rel);
-    while (Link* link = greenlet.links) {
-      core::unlink(greenlet, *link);
-      link->ended(link, greenlet);
-    }
-  });
-  return false;
-}
-
-// --- fork -------------------------------------------------------------------------------------
-
-// In the child at once; the rest when the hub is used again, for most children only exec.
-void Hub::mark_forked() noexcept {
-  forked_ = true;
-  survivor_ = running_;
-  head_ = nullptr;
-  budget_ = granted_ = 1;
-}
-
-// The child has this thread and the greenlet that forked; the others are gone without unwinding.
-void Hub::after_fork() noexcept {
-  forked_ = false;
-  ++forks_;
-  external_ = 0;
-  greenlets_ = survivor_ == &main_ ? 0 : 1;
-  mailbox_.store(nullptr, std::memory_order_relaxed);
-  bool ready = false;  // the survivor may have yielded; whom else it woke does not exist
-  while (Greenlet* greenlet = pop()) ready = ready || greenlet == survivor_;
-  auto gone = [this](Greenlet& greenlet) {
-    if (&greenlet == survivor_ || greenlet.state == State::Free) return;
-    greenlet.state = State::Dead;
-    greenlet.flags |= flag_killed | flag_read;
-    greenlet.life.fetch_or(life_dead, std::memory_order_relaxed);
-  };
-  gone(main_);
-  stacks_.for_each(gone);
-  loop_->forked();
-  if (ready) push(*survivor_);
-}
-
 }  // namespace fern::core
 
 namespace fern {
@@ -409,21 +259,23 @@ Hub& Hub::current() { return core::Hub::current(); }
 
 void Hub::post(detail::Function<void()> f) {
   struct Posted : detail::Remote {
-    explicit Posted(detail::Function<void()> f) : f(std::move(f)) {}
+    Posted(core::Hub& hub, detail::Function<void()> f) : hub(hub), f(std::move(f)) {}
+    core::Hub& hub;
     detail::Function<void()> f;
   };
-  auto* posted = new Posted(std::move(f));
+  auto* hub = static_cast<core::Hub*>(this);
+  auto* posted = new Posted(*hub, std::move(f));
   posted->run = [](detail::Remote* remote) noexcept {
     auto* self = static_cast<Posted*>(remote);
     try {
-      // A hub without a thread has nobody to run it.
-      if (core::Hub::here() != nullptr) self->f();
+      // A hub without a thread has nobody to run it: the poster is here to clean up.
+      if (!self->hub.closed()) self->f();
     } catch (...) {
       core::report_current("a function given to Hub::post");
     }
     delete self;
   };
-  static_cast<core::Hub*>(this)->post(*posted);
+  hub->post(*posted);
 }
 
 void Hub::set_exit_limit(std::chrono::nanoseconds limit) noexcept {

@@ -103,6 +103,12 @@ class Hub final : public fern::Hub {
   void after_fork() noexcept;
   void mark_forked() noexcept;  // in the child, before anything else
 
+  // closed() asks whether this hub serves no thread; leave_thread() is called when the thread goes
+  // away under a greenlet; reuse() when the last handle of a closed hub's main has gone.
+  bool closed() const noexcept { return closed_.load(std::memory_order_relaxed); }
+  void leave_thread() noexcept;
+  void reuse() noexcept;
+
   // External is something that can wake this hub from outside Fern (an armed descriptor, a
   // signal, a job of a worker) for as long as it lives: no LoopExit meanwhile.
   class External {
@@ -132,7 +138,10 @@ class Hub final : public fern::Hub {
   void describe(std::ostream& out);
 
   // Bookkeeping of greenlet.cpp.
-  void born() noexcept { ++greenlets_; }
+  void born(Greenlet& unstarted) noexcept {
+    ++greenlets_;
+    unstarted.pending = birth_pending_;
+  }
   std::uint64_t ended() noexcept;
   void recycle(Greenlet& dead) noexcept;
 
@@ -147,16 +156,19 @@ class Hub final : public fern::Hub {
 
  private:
   friend struct Registry;
-  friend struct HubOwner;
   friend class fern::Hub;
 
   Hub();
   ~Hub() = delete;
   static Hub& make();
+
+  // hub_life.cpp
   void open();
   void close() noexcept;           // the thread ends
   void end_greenlets() noexcept;
-  bool abandon_greenlets() noexcept;
+  void abandon_greenlets() noexcept;
+  void bury() noexcept;
+  void end_thread() noexcept;
 
   Greenlet* pop() noexcept {
     Greenlet* first = head_;
@@ -195,7 +207,7 @@ class Hub final : public fern::Hub {
   std::size_t greenlets_ = 0;
   std::uint64_t finishes_ = 0;
   std::size_t external_ = 0;
-  bool ending_ = false;            // main waits in end_greenlets
+  std::uint8_t birth_pending_ = 0; // what greenlets are born with; a kill while main waits in end_greenlets
   bool forked_ = false;
   unsigned forks_ = 0;
   Greenlet* survivor_ = nullptr;   // who called fork
@@ -218,7 +230,6 @@ class Hub final : public fern::Hub {
   std::atomic<bool> closed_{true};
   std::atomic<bool> deadlocked_{false}; // another hub found that all are stuck
   bool waits_stuck_ = false;            // under the registry's mutex: idle and stuck
-  Hub* next_hub_ = nullptr;             // in the registry's list
 };
 
 // live_greenlets() counts those of the thread's hub that have not ended; 0 without a hub.

@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include <atomic>
+#include <new>
 #include <vector>
 
 namespace fern::core {
@@ -37,7 +38,8 @@ void install_once() {
     // The mutex may not be held by a thread that the child does not have.
     pthread_atfork([] { lists().mutex.lock(); }, [] { lists().mutex.unlock(); },
                    [] {
-                     lists().mutex.unlock();
+                     // Recursive mutexes know their owner by a number that the child has lost.
+                     ::new (&lists().mutex) std::recursive_mutex;
                      Registry::forked(Hub::here());
                    });
     return true;
@@ -70,10 +72,12 @@ void Registry::put_back(Hub& hub) noexcept {
 void Registry::opened(Hub& hub) noexcept {
   std::lock_guard lock(mutex());
   lists().live.push_back(&hub);
+  hub.closed_.store(false, std::memory_order_seq_cst);
 }
 
 void Registry::closed(Hub& hub) noexcept {
   std::lock_guard lock(mutex());
+  hub.closed_.store(true, std::memory_order_seq_cst);
   hub.waits_stuck_ = false;
   std::erase(lists().live, &hub);
 }

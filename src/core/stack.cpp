@@ -148,6 +148,7 @@ Slab* StackPool::map(Class& sizes) {
     munmap(base, bytes);
     throw std::bad_alloc();
   }
+  blocks_registered(base, head);
   next_id_ += slab->count;
   slab->next = sizes.slabs;
   sizes.slabs = slab;

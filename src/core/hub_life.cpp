@@ -1,0 +1,242 @@
+// How a hub begins and how it ends: its thread returns, leaves from inside a greenlet, or forks.
+
+#include "base/clock.hpp"
+#include "core/fault.hpp"
+#include "core/hub.hpp"
+#include "core/registry.hpp"
+
+#include <sys/mman.h>
+
+#include <cxxabi.h>
+#include <exception>
+#include <iostream>
+#include <limits>
+#include <new>
+#include <utility>
+
+extern "C" __attribute__((visibility("hidden"))) void* __dso_handle;
+
+namespace fern::core {
+namespace {
+
+constexpr std::size_t own_stack_size = 128 * 1024;  // libuv needs up to 17 KiB of it
+
+// In a forked child until its first use of Fern: the hub that it has to set right.
+constinit thread_local Hub* forked_hub = nullptr;
+
+bool is_alive(const Greenlet& greenlet) noexcept {
+  return greenlet.state != State::Free && greenlet.state != State::Dead;
+}
+
+// Joiners of other threads learn that it has ended. Nothing of the user's runs any more, and whoever
+// waited here does not go on.
+void tell_strangers(Greenlet& ended) noexcept {
+  for (Link* link = ended.links; link != nullptr;) {
+    Link* next = link->next;
+    if (link->id == 0) {
+      unlink(ended, *link);
+      link->ended(link, ended);
+    }
+    link = next;
+  }
+}
+
+}  // namespace
+
+Hub& Hub::make() {
+  if (forked_hub != nullptr) {
+    Hub& hub = *forked_hub;
+    hub.after_fork();
+    return hub;
+  }
+  Hub* hub = Registry::take();
+  try {
+    hub->open();
+  } catch (...) {
+    Registry::put_back(*hub);
+    throw;
+  }
+  this_hub = hub;
+  Registry::opened(*hub);
+  // Not a thread_local object: a thread_local's destructor that comes after this one may need a hub
+  // again, and that one has to end as well.
+  abi::__cxa_thread_atexit([](void* ends) { static_cast<Hub*>(ends)->close(); }, hub,
+                           &__dso_handle);
+  return *hub;
+}
+
+Hub::Hub() {
+  void* base = mmap(nullptr, own_stack_size, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (base == MAP_FAILED) throw std::bad_alloc();
+  own_stack_.bottom = static_cast<char*>(base) + page_size();
+  own_stack_.top = static_cast<char*>(base) + own_stack_size;
+  mprotect(base, page_size(), PROT_NONE);
+  stack_registered(own_stack_);
+}
+
+void Hub::open() {
+  loop_.emplace();
+  fault_handler_thread();
+  eh_ = eh_globals();
+  main_.hub = own_.hub = this;
+  main_.state = own_.state = State::Ready;
+  main_.life.store(1, std::memory_order_relaxed);
+  main_.flags = 0;
+  own_.pending = pending_refusal;
+  context_adopt(main_.tools);
+  stack_reused(own_stack_);
+  context_make(own_.context, own_.tools, own_stack_, own_stack_.top);
+  running_ = &main_;
+  polled_at_ = checked_at_ = base::now_ns();
+  trim_at_ = 0;
+  timers_.expire(polled_at_);
+  budget_ = granted_ = 1;
+  exit_limit = std::chrono::seconds(1);
+}
+
+// --- the thread's end -------------------------------------------------------------------------
+
+void Hub::close() noexcept {
+  if (running_ != &main_) {
+    // exit(), or another end of the thread, inside a greenlet. This may be its stack.
+    bool left = closed_.load(std::memory_order_relaxed);
+    leave_thread();
+    if (left) end_thread();
+    return;
+  }
+  if (forked_) after_fork();
+  main_.shields = 1;
+  main_.pending = 0;
+  main_.kill_exception = nullptr;
+  for (Greenlet* greenlet : {&main_, &own_}) {
+    if (greenlet->locals != nullptr) locals_ended(*greenlet);
+  }
+  end_greenlets();
+  bool all_ended = greenlets_ == 0;
+  if (!all_ended) abandon_greenlets();
+  main_.shields = 0;
+  main_.state = State::Dead;
+  main_.life.fetch_or(life_dead, std::memory_order_acq_rel);
+  this_hub = nullptr;
+  tell_links(main_);
+  Registry::closed(*this);
+  Registry::with_closed(*this, [this] {
+    take_posts();
+    stacks_.trim(0);
+    stacks_.trim(0);
+  });
+  end_thread();
+  delete std::exchange(main_.name, nullptr);
+  // Its own count; see reuse(). A hub whose greenlets refused to end keeps them, unused, for ever.
+  if (all_ended) release(main_);
+}
+
+// What never started is cancelled, the rest is killed and gets exit_limit to unwind. What they
+// spawn meanwhile is born with a kill pending.
+void Hub::end_greenlets() noexcept {
+  birth_pending_ = pending_kill;
+  stacks_.for_each([](Greenlet& greenlet) {
+    if (is_alive(greenlet)) kill(greenlet, nullptr);
+  });
+  Deadline limit = exit_limit;
+  for (bool late = false; !late;) {
+    while (greenlets_ > 0 && !late) {
+      late = try_park("end of the thread", -1, limit) == Wake::TimedOut;
+    }
+    if (head_ == nullptr && mailbox_.load(std::memory_order_relaxed) == nullptr) break;
+    // What was cancelled leaves the ready queue by having its turn; what was posted has its own.
+    late = late || limit.expired();
+    polled_at_ = 0;
+    budget_ = 1;
+    if (greenlets_ == 0) detail::plain_yield();
+  }
+  birth_pending_ = 0;
+}
+
+void Hub::abandon_greenlets() noexcept {
+  std::cerr << "fern: " << greenlets_ << " greenlet(s) did not end within the exit limit:\n";
+  for_each([&](Greenlet& greenlet) {
+    if (&greenlet != &main_) std::cerr << "fern:   " << core::describe(greenlet) << '\n';
+  });
+  bury();
+}
+
+// Declares all greenlets dead that are not, without unwinding them.
+void Hub::bury() noexcept {
+  auto each = [this](auto&& f) {
+    f(main_);
+    stacks_.for_each(f);
+  };
+  head_ = nullptr;
+  each([](Greenlet& greenlet) {
+    if (!is_alive(greenlet)) return;
+    greenlet.state = State::Dead;
+    greenlet.flags |= flag_killed;
+    greenlet.life.fetch_or(life_dead, std::memory_order_acq_rel);
+  });
+  // Only now: nobody of this hub is woken.
+  each([](Greenlet& greenlet) {
+    if (greenlet.state == State::Dead) tell_strangers(greenlet);
+  });
+}
+
+// The thread goes away under a greenlet: by pthread_exit, or with the process. Nobody is unwound.
+// A wait that comes after this makes a hub of its own.
+void Hub::leave_thread() noexcept {
+  if (closed_.load(std::memory_order_relaxed)) return;
+  bury();
+  Registry::closed(*this);
+  Registry::with_closed(*this, [this] { take_posts(); });
+  this_hub = nullptr;
+}
+
+// The last thing that a hub does in its thread.
+void Hub::end_thread() noexcept {
+  while (wakers_.load(std::memory_order_seq_cst) > 0) {
+  }
+  loop_.reset();
+  tools_destroyed(own_.tools);
+  fault_handler_thread_end();
+}
+
+// The last handle of main has gone, or there was none: now another thread may have this hub.
+void Hub::reuse() noexcept { Registry::put_back(*this); }
+
+// --- fork -------------------------------------------------------------------------------------
+
+// In the child at once; the rest when the hub is used again, for most children only exec.
+void Hub::mark_forked() noexcept {
+  forked_ = true;
+  survivor_ = running_;
+  head_ = nullptr;
+  budget_ = granted_ = 1;
+  forked_hub = this;
+  this_hub = nullptr;
+}
+
+// The child has this thread and the greenlet that forked; the others are gone without unwinding.
+void Hub::after_fork() noexcept {
+  forked_ = false;
+  forked_hub = nullptr;
+  this_hub = this;
+  ++forks_;
+  external_ = 0;
+  greenlets_ = survivor_ == &main_ || survivor_ == &own_ ? 0 : 1;
+  mailbox_.store(nullptr, std::memory_order_relaxed);
+  bool ready = false;  // the survivor may have yielded; whom else it woke does not exist
+  while (Greenlet* greenlet = pop()) ready = ready || greenlet == survivor_;
+  auto gone = [this](Greenlet& greenlet) {
+    if (&greenlet == survivor_ || !is_alive(greenlet)) return;
+    forget_start(greenlet);
+    greenlet.state = State::Dead;
+    greenlet.flags |= flag_killed | flag_read;
+    greenlet.life.fetch_or(life_dead, std::memory_order_relaxed);
+  };
+  gone(main_);
+  stacks_.for_each(gone);
+  loop_->forked();
+  if (ready) push(*survivor_);
+}
+
+}  // namespace fern::core

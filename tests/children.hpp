@@ -1,0 +1,33 @@
+#pragma once
+
+// Running part of a test in a process or thread of its own.
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <functional>
+#include <thread>
+
+namespace fern::testing {
+
+// Forks, runs f in the child, and returns what waitpid says of it. The child ends with what f
+// returns, without exit handlers.
+inline int in_child(const std::function<int()>& f) {
+  pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(50);
+    ::_exit(f());
+  }
+  int status = -1;
+  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  return status;
+}
+
+// Whether in_child's f returned 0.
+inline bool succeeded(int status) { return WIFEXITED(status) && WEXITSTATUS(status) == 0; }
+
+// Runs f in a thread and waits, blocking, until it has ended with its hub.
+inline void in_thread(const std::function<void()>& f) { std::thread(f).join(); }
+
+}  // namespace fern::testing
