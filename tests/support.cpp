@@ -1,6 +1,7 @@
 #include "support.hpp"
 
 #include <execinfo.h>
+#include <fcntl.h>
 #include <unistd.h>
 #include <valgrind/valgrind.h>
 
@@ -15,6 +16,7 @@
 
 #include "fern/debug.hpp"
 #include "fern/greenlet.hpp"
+#include "fern/selector.hpp"
 
 namespace {
 
@@ -104,6 +106,14 @@ std::map<int, std::string> open_fds() {
   return fds;
 }
 
+void wait_for_nothing() {
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  fern::wait_readable(ends[0], std::chrono::nanoseconds(1));
+  ::close(ends[0]);
+  ::close(ends[1]);
+}
+
 }  // namespace
 
 bool under_valgrind() { return RUNNING_ON_VALGRIND != 0; }
@@ -115,6 +125,7 @@ FernTest::FernTest() {
   ::alarm(static_cast<unsigned>(watchdog_limit()));
   // The hub is there before the counting begins, with what its first wait makes.
   fern::sleep(std::chrono::nanoseconds(1));
+  wait_for_nothing();
   fds_ = open_fds();
   greenlets_ = fern::stats().greenlets;
   kept_ = fern::stats().kept;
@@ -122,6 +133,8 @@ FernTest::FernTest() {
 }
 
 FernTest::~FernTest() {
+  // The loop frees what it watched at its next turn.
+  fern::sleep(std::chrono::nanoseconds(1));
   const auto blocks = live_blocks.load();
   ::alarm(0);
   // A test that failed, or that skipped itself half-way, may leave what it was about to take away.

@@ -15,5 +15,6 @@
 #include <fern/mutex.hpp>
 #include <fern/queue.hpp>
 #include <fern/semaphore.hpp>
+#include <fern/selector.hpp>
 #include <fern/timeout.hpp>
 #include <fern/wait.hpp>

@@ -88,6 +88,8 @@ FERN_REAL(read);
 FERN_REAL(write);
 FERN_REAL(readv);
 FERN_REAL(writev);
+FERN_REAL(preadv2);
+FERN_REAL(pwritev2);
 FERN_REAL(recv);
 FERN_REAL(send);
 FERN_REAL(recvfrom);
@@ -128,6 +130,12 @@ ssize_t readv(int fd, const iovec* parts, int count) noexcept {
 }
 ssize_t writev(int fd, const iovec* parts, int count) noexcept {
   return real_writev(fd, parts, count);
+}
+ssize_t preadv2(int fd, const iovec* parts, int count, off_t offset, int flags) noexcept {
+  return real_preadv2(fd, parts, count, offset, flags);
+}
+ssize_t pwritev2(int fd, const iovec* parts, int count, off_t offset, int flags) noexcept {
+  return real_pwritev2(fd, parts, count, offset, flags);
 }
 ssize_t recv(int fd, void* buffer, std::size_t size, int flags) noexcept {
   return real_recv(fd, buffer, size, flags);

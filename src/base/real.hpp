@@ -22,6 +22,8 @@ ssize_t read(int fd, void* buffer, std::size_t size) noexcept;
 ssize_t write(int fd, const void* buffer, std::size_t size) noexcept;
 ssize_t readv(int fd, const iovec* parts, int count) noexcept;
 ssize_t writev(int fd, const iovec* parts, int count) noexcept;
+ssize_t preadv2(int fd, const iovec* parts, int count, off_t offset, int flags) noexcept;
+ssize_t pwritev2(int fd, const iovec* parts, int count, off_t offset, int flags) noexcept;
 ssize_t recv(int fd, void* buffer, std::size_t size, int flags) noexcept;
 ssize_t send(int fd, const void* buffer, std::size_t size, int flags) noexcept;
 ssize_t recvfrom(int fd, void* buffer, std::size_t size, int flags, sockaddr* from,

@@ -25,6 +25,7 @@
 #include <chrono>
 #include <cstdint>
 #include <iosfwd>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -124,6 +125,13 @@ class Hub final : public fern::Hub {
     Hub& hub_;
     unsigned forks_;
   };
+
+  // Extension is what the layer io keeps per hub; core only says when it ends.
+  struct Extension {
+    virtual ~Extension() = default;      // in the hub's thread, before the loop goes
+    virtual void forked() noexcept = 0;  // in a child, where no watch may be touched yet
+  };
+  std::unique_ptr<Extension> extension;
 
   // for_each() calls f for every greenlet that has not ended, main first.
   template <class F>

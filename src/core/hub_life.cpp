@@ -116,6 +116,7 @@ void Hub::close() noexcept {
   bool all_ended = greenlets_ == 0;
   if (!all_ended) abandon_greenlets();
   main_.shields = 0;
+  extension.reset();  // before others may run what is posted
   main_.state = State::Dead;
   main_.life.fetch_or(life_dead, std::memory_order_acq_rel);
   this_hub = nullptr;
@@ -186,6 +187,7 @@ void Hub::bury() noexcept {
 void Hub::leave_thread() noexcept {
   if (closed_.load(std::memory_order_relaxed)) return;
   bury();
+  extension.reset();
   Registry::closed(*this);
   Registry::with_closed(*this, [this] { take_posts(); });
   this_hub = nullptr;
@@ -235,6 +237,7 @@ void Hub::after_fork() noexcept {
   };
   gone(main_);
   stacks_.for_each(gone);
+  if (extension != nullptr) extension->forked();
   loop_->forked();
   if (ready) push(*survivor_);
 }

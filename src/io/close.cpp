@@ -1,0 +1,155 @@
+// A descriptor that changes hands: everybody who waits for it, in whatever hub, is told first.
+
+#include "base/real.hpp"
+#include "io/fd_table.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <new>
+
+namespace fern::io {
+namespace {
+
+// The other hubs' part of one close. Each lets go and counts down; the last one closes the
+// descriptor and tells the closer, if there is one who waits.
+class Handover {
+ public:
+  // Null when memory is out.
+  static Handover* make(int fd, bool close, const std::vector<core::Hub*>& others) noexcept;
+
+  // wait() parks the closer until the last one has let go, and frees this then or later.
+  void wait() noexcept;
+
+  void start() noexcept;
+
+ private:
+  struct Message : detail::Remote {
+    Handover* handover = nullptr;
+    core::Hub* hub = nullptr;
+  };
+
+  explicit Handover(int fd, bool close, std::size_t others) : fd_(fd), close_(close), asked_(others) {
+    left_.store(static_cast<int>(others), std::memory_order_relaxed);
+  }
+  void let_go() noexcept;
+
+  int fd_;
+  bool close_;
+  std::vector<Message> asked_;
+  std::atomic<int> left_{0};
+  Message back_;
+  core::Hub* home_ = nullptr;            // null: nobody waits, the last one frees
+  core::Greenlet* closer_ = nullptr;     // home's thread only; null once it has stopped waiting
+  bool done_ = false;                    // likewise
+};
+
+Handover* Handover::make(int fd, bool close, const std::vector<core::Hub*>& others) noexcept {
+  try {
+    auto* made = new Handover(fd, close, others.size());
+    for (std::size_t i = 0; i < others.size(); ++i) {
+      made->asked_[i].handover = made;
+      made->asked_[i].hub = others[i];
+      made->asked_[i].run = [](detail::Remote* remote) noexcept {
+        auto* message = static_cast<Message*>(remote);
+        // Of a hub without a thread nothing is left; any thread may run its messages.
+        auto* table = static_cast<FdTable*>(message->hub->extension.get());
+        if (table != nullptr) table->let_go(message->handover->fd_);
+        message->handover->let_go();
+      };
+    }
+    return made;
+  } catch (...) {
+    return nullptr;
+  }
+}
+
+// The last message may free this before the loop has ended: it goes through a copy.
+void Handover::start() noexcept {
+  std::size_t count = asked_.size();
+  Message* messages = asked_.data();
+  for (std::size_t i = 0; i < count; ++i) messages[i].hub->post(messages[i]);
+}
+
+void Handover::let_go() noexcept {
+  if (left_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  if (close_) real::close(fd_);
+  if (home_ == nullptr) {
+    delete this;
+    return;
+  }
+  back_.handover = this;
+  back_.run = [](detail::Remote* remote) noexcept {
+    Handover* self = static_cast<Message*>(remote)->handover;
+    if (self->closer_ == nullptr) {
+      delete self;
+      return;
+    }
+    self->done_ = true;
+    core::Hub::wake(*self->closer_, core::Wake::Notified);
+  };
+  home_->post(back_);
+}
+
+void Handover::wait() noexcept {
+  core::Hub& hub = core::Hub::current();
+  home_ = &hub;
+  closer_ = &hub.running();
+  start();
+  Deadline limit = std::chrono::seconds(1);
+  core::Hub::External external(hub);
+  ++closer_->shields;
+  while (!done_ && hub.try_park("close()", fd_, limit) != core::Wake::TimedOut) {
+  }
+  --closer_->shields;
+  if (done_) {
+    delete this;
+  } else {
+    closer_ = nullptr;
+  }
+}
+
+// True when the descriptor is, or will be, closed by others.
+bool hand_over(int fd, bool close, bool wait) noexcept {
+  FdSlot* slot = FdSlot::find(fd);
+  if (slot == nullptr) return false;
+  FdSlot::View before = slot->take();
+  if (before.table() == 0) return false;
+  if (FdTable* mine = FdTable::here()) {
+    mine->let_go(fd);
+    if (before.table() == mine->id()) return false;
+  }
+  std::vector<core::Hub*> others;
+  try {
+    others = FdTable::others_of(before);
+  } catch (...) {
+    return false;  // no memory to tell them
+  }
+  if (others.empty()) return false;
+  Handover* handover = Handover::make(fd, close, others);
+  if (handover == nullptr) return false;
+  core::Hub* hub = core::Hub::here();
+  if (wait && hub != nullptr && !hub->on_own_stack()) {
+    handover->wait();
+  } else {
+    handover->start();
+  }
+  return true;
+}
+
+}  // namespace
+
+bool adopt(int fd, bool stream) noexcept {
+  FdSlot* slot = FdSlot::find(fd);
+  if (slot == nullptr) return false;
+  slot->adopt(stream);
+  return true;
+}
+
+int close(int fd, bool wait) noexcept {
+  if (hand_over(fd, true, wait)) return 0;
+  return real::close(fd);
+}
+
+void release(int fd) noexcept { hand_over(fd, false, true); }
+
+}  // namespace fern::io

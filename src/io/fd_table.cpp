@@ -1,0 +1,292 @@
+#include "io/fd_table.hpp"
+
+#include "base/real.hpp"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <mutex>
+#include <new>
+#include <span>
+
+namespace fern::io {
+namespace {
+
+// All tables, at their id minus one. Never destroyed: threads may end after the statics.
+struct Tables {
+  std::mutex mutex;
+  std::vector<FdTable*> all;
+};
+
+Tables& tables() noexcept {
+  static Tables* tables = [] {
+    auto* made = new Tables;
+    // The child has one thread, whose table comes back when its hub is used.
+    pthread_atfork([] { io::tables().mutex.lock(); }, [] { io::tables().mutex.unlock(); },
+                   [] {
+                     for (FdTable*& table : io::tables().all) table = nullptr;
+                     io::tables().mutex.unlock();
+                   });
+    return made;
+  }();
+  return *tables;
+}
+
+void append(FdWaiters& list, FdWaiter& waiter) noexcept {
+  waiter.next = nullptr;
+  waiter.previous = list.last;
+  (list.last == nullptr ? list.first : list.last->next) = &waiter;
+  list.last = &waiter;
+}
+
+void take_out(FdWaiters& list, FdWaiter& waiter) noexcept {
+  (waiter.previous == nullptr ? list.first : waiter.previous->next) = waiter.next;
+  (waiter.next == nullptr ? list.last : waiter.next->previous) = waiter.previous;
+}
+
+void wake_all(const FdWaiters& list) noexcept {
+  for (FdWaiter* waiter = list.first; waiter != nullptr; waiter = waiter->next) {
+    core::Hub::wake(*waiter->greenlet, core::Wake::Notified);
+  }
+}
+
+constexpr std::uint32_t always_told = EPOLLERR | EPOLLHUP;
+
+}  // namespace
+
+FdTable::FdTable(core::Hub& hub) noexcept : hub_(hub), set_(this, on_poll) {}
+
+FdTable* FdTable::make_here() noexcept {
+  try {
+    core::Hub& hub = core::Hub::current();
+    hub.loop();  // a forked child begins anew first
+    if (hub.extension == nullptr) {
+      std::unique_ptr<FdTable> made(new FdTable(hub));
+      std::lock_guard lock(tables().mutex);
+      auto& all = tables().all;
+      auto place = std::find(all.begin(), all.end(), nullptr);
+      if (place == all.end()) place = all.insert(place, nullptr);
+      *place = made.get();
+      made->id_ = static_cast<std::uint32_t>(place - all.begin()) + 1;
+      hub.extension = std::move(made);
+    }
+    return static_cast<FdTable*>(hub.extension.get());
+  } catch (...) {
+    return nullptr;
+  }
+}
+
+FdTable::~FdTable() {
+  {
+    std::lock_guard lock(tables().mutex);
+    tables().all[id_ - 1] = nullptr;
+  }
+  set_.close(hub_.loop());
+  for (FdEntry* chunk : chunks_) {
+    if (chunk == nullptr) continue;
+    for (FdEntry& entry : std::span(chunk, chunk_size)) {
+      if (entry.watch != nullptr) hub_.loop().unwatch(*entry.watch);
+    }
+    munmap(chunk, chunk_size * sizeof(FdEntry));
+  }
+}
+
+// The greenlets that waited do not exist in the child, and their stacks may be used again. A
+// descriptor that the child has closed since must not be armed in its new loop, and may be taken
+// out of the parent's, where its number means nothing now.
+void FdTable::forked() noexcept {
+  {
+    std::lock_guard lock(tables().mutex);
+    tables().all[id_ - 1] = this;
+  }
+  set_.forked();
+  for (FdEntry* chunk : chunks_) {
+    if (chunk == nullptr) continue;
+    for (FdEntry& entry : std::span(chunk, chunk_size)) {
+      for (FdWaiters& list : entry.lists) list = {};
+      if (entry.watch == nullptr) continue;
+      bool same = FdSlot::find(entry.fd)->load().generation() == entry.generation;
+      if (!same || real::fcntl(entry.fd, F_GETFD, 0) < 0) {
+        hub_.loop().unwatch(*entry.watch);
+        entry = {};
+      }
+    }
+  }
+}
+
+FdEntry* FdTable::make(int fd) noexcept {
+  if (FdEntry* entry = find(fd)) return entry;
+  auto number = static_cast<unsigned>(fd);
+  try {
+    if (number / chunk_size >= chunks_.size()) chunks_.resize(number / chunk_size + 1);
+  } catch (...) {
+    return nullptr;
+  }
+  // Zeros are entries that nobody has waited for.
+  void* fresh = mmap(nullptr, chunk_size * sizeof(FdEntry), PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (fresh == MAP_FAILED) return nullptr;
+  chunks_[number / chunk_size] = static_cast<FdEntry*>(fresh);
+  return find(fd);
+}
+
+// Whoever waits is told, and the number may mean something else from now on.
+void FdTable::reset(FdEntry& entry) noexcept {
+  for (FdWaiters& list : entry.lists) {
+    for (FdWaiter* waiter = list.first; waiter != nullptr; waiter = waiter->next) {
+      waiter->entry = nullptr;
+      waiter->closed = true;
+      core::Hub::wake(*waiter->greenlet, core::Wake::Closed);
+    }
+  }
+  if (entry.lists[FdEntry::Pollers].first != nullptr) set_.remove(entry.fd);
+  if (entry.watch != nullptr) hub_.loop().unwatch(*entry.watch);
+  entry = FdEntry{};
+}
+
+void FdTable::let_go(int fd) noexcept {
+  hub_.loop();  // a forked child begins anew first
+  FdEntry* entry = find(fd);
+  if (entry != nullptr && entry->table != nullptr) reset(*entry);
+}
+
+int FdTable::link(FdWaiter& waiter, int fd, std::uint32_t events, bool owned) noexcept {
+  hub_.loop();
+  FdSlot* slot = FdSlot::find(fd);
+  if (slot == nullptr) return EBADF;
+  FdEntry* entry = make(fd);
+  if (entry == nullptr) return ENOMEM;
+  FdSlot::View view = slot->load();
+  if (entry->generation != view.generation()) reset(*entry);
+  if (!entry->noted) {
+    if (!slot->note(view.generation(), id_)) return EBADF;
+    entry->table = this;
+    entry->fd = fd;
+    entry->generation = view.generation();
+    entry->noted = true;
+  }
+  waiter.greenlet = &hub_.running();
+  waiter.entry = entry;
+  waiter.events = events;
+  waiter.closed = false;
+  waiter.list = FdEntry::Pollers;
+  if (owned && view.owned()) {
+    waiter.list = (events & EPOLLIN) != 0 ? FdEntry::Readers : FdEntry::Writers;
+  }
+  append(entry->lists[waiter.list], waiter);
+  return 0;
+}
+
+void FdTable::unlink(FdWaiter& waiter) noexcept {
+  if (waiter.entry == nullptr) return;
+  FdWaiters& list = waiter.entry->lists[waiter.list];
+  take_out(list, waiter);
+  if (waiter.list == FdEntry::Pollers && list.first == nullptr) set_.remove(waiter.entry->fd);
+  waiter.entry = nullptr;
+}
+
+int FdTable::arm(FdWaiter& waiter) noexcept {
+  FdEntry& entry = *waiter.entry;
+  if (waiter.list == FdEntry::Pollers) return arm_poller(entry, waiter);
+  return arm_owned(entry, waiter.list == FdEntry::Readers ? core::readable : core::writable);
+}
+
+// Never arms a descriptor that is closed, for which libuv would abort: making the watch checks it,
+// closing it takes the watch away first, and it was tried just now or is armed already.
+int FdTable::arm_owned(FdEntry& entry, std::uint8_t direction) noexcept {
+  if ((entry.armed & direction) != 0) return 0;
+  if (entry.watch == nullptr) {
+    entry.watch = hub_.loop().watch(entry.fd, &entry, on_ready);
+    if (entry.watch == nullptr) return errno;
+  }
+  entry.armed |= direction;
+  hub_.loop().arm(*entry.watch, entry.armed);
+  return 0;
+}
+
+// The set tells one event and then nothing: ask for what everybody wants who still waits.
+int FdTable::arm_poller(FdEntry& entry, FdWaiter& mine) noexcept {
+  std::uint32_t events = mine.events;
+  for (FdWaiter* waiter = entry.lists[FdEntry::Pollers].first; waiter != nullptr;
+       waiter = waiter->next) {
+    bool waits = waiter->greenlet->state == core::State::Parked;
+    if (waits || waiter->greenlet == mine.greenlet) events |= waiter->events;
+  }
+  return set_.arm(hub_.loop(), entry.fd, events);
+}
+
+// On the hub's own stack: the loop says what an owned descriptor is ready for.
+void FdTable::on_ready(void* owner, unsigned readiness) noexcept {
+  FdEntry& entry = *static_cast<FdEntry*>(owner);
+  if ((readiness & core::errored) != 0) entry.armed = 0;  // the loop has disarmed it
+  std::uint8_t unwanted = 0;
+  if ((readiness & core::readable) != 0) {
+    entry.drained = false;
+    if (entry.lists[FdEntry::Readers].first == nullptr) unwanted |= core::readable;
+    wake_all(entry.lists[FdEntry::Readers]);
+  }
+  if ((readiness & core::writable) != 0) {
+    if (entry.lists[FdEntry::Writers].first == nullptr) unwanted |= core::writable;
+    wake_all(entry.lists[FdEntry::Writers]);
+  }
+  if ((entry.armed & unwanted) == 0) return;
+  entry.armed &= static_cast<std::uint8_t>(~unwanted);
+  entry.table->hub_.loop().arm(*entry.watch, entry.armed);
+}
+
+// On the hub's own stack: the set tells of one that is not owned, and has forgotten it.
+void FdTable::on_poll(void* table, int fd, std::uint32_t events) noexcept {
+  auto& self = *static_cast<FdTable*>(table);
+  FdEntry* entry = self.find(fd);
+  if (entry == nullptr) return;
+  std::uint32_t still = 0;
+  for (FdWaiter* waiter = entry->lists[FdEntry::Pollers].first; waiter != nullptr;
+       waiter = waiter->next) {
+    if ((events & (waiter->events | always_told)) != 0) {
+      core::Hub::wake(*waiter->greenlet, core::Wake::Notified);
+    } else if (waiter->greenlet->state == core::State::Parked) {
+      still |= waiter->events;
+    }
+  }
+  if (still != 0) self.set_.arm(self.hub_.loop(), fd, still);
+}
+
+std::vector<core::Hub*> FdTable::others_of(FdSlot::View view) {
+  std::vector<core::Hub*> others;
+  if (view.table() == 0) return others;
+  FdTable* mine = here();
+  std::lock_guard lock(tables().mutex);
+  for (FdTable* table : tables().all) {
+    if (table == nullptr || table == mine) continue;
+    if (view.table() == FdSlot::many || view.table() == table->id_) others.push_back(&table->hub_);
+  }
+  return others;
+}
+
+FdWait::~FdWait() {
+  if (table_ != nullptr) table_->unlink(waiter_);
+}
+
+int FdWait::park(const char* what, Deadline deadline) noexcept {
+  if (table_ == nullptr) {
+    FdTable* table = FdTable::make_here();
+    if (table == nullptr) return ENOMEM;
+    if (table->hub().on_own_stack()) return error_in_hub;
+    std::uint32_t events = direction_ == Direction::Read ? EPOLLIN : EPOLLOUT;
+    if (int error = table->link(waiter_, fd_, events, true); error != 0) return error;
+    table_ = table;
+  }
+  if (waiter_.closed) return EBADF;
+  if (int error = table_->arm(waiter_); error != 0) return error;
+  if (waiter_.list == FdEntry::Readers) waiter_.entry->drained = true;  // or nobody would wait
+  core::Hub& hub = table_->hub();
+  core::Hub::External external(hub);
+  core::Wake why = hub.try_park(what, fd_, deadline);
+  if (waiter_.closed) return EBADF;
+  if (why == core::Wake::TimedOut) return error_deadline;
+  return why == core::Wake::Interrupted ? error_interrupted : 0;
+}
+
+}  // namespace fern::io

@@ -1,0 +1,161 @@
+#pragma once
+
+// FdTable is a hub's table of who waits for which descriptor.
+//
+// A descriptor that Fern owns (FdSlot says so) has one watch in the hub's loop: armed at its first
+// wait and left armed, since arming costs more than reading. It is disarmed when it fires and
+// nobody waits in that direction. Any other descriptor stands in the PollSet for as long as the
+// wait lasts, and its flags are never touched.
+//
+//   io::recv ... FdWait on the waiting stack --linked in--> Entry of the fd: readers, writers, pollers
+//                                                             |
+//   Loop (owned)  ---readiness---> wakes readers, writers  <--+
+//   PollSet (not) ---readiness---> wakes pollers           <--+
+//
+// Everybody in the direction that fired is woken, in order, tries again, and keeps his place when
+// somebody was faster. Only the hub's thread touches its table; close() tells the other hubs.
+
+#include "core/hub.hpp"
+#include "io/fd_slot.hpp"
+#include "io/poll_set.hpp"
+
+#include <fern/deadline.hpp>
+
+#include <cerrno>
+#include <cstdint>
+#include <vector>
+
+namespace fern::io {
+
+enum class Direction : std::uint8_t { Read, Write };
+
+// What a call of io reports in errno beside POSIX's own. No call here gets ETIME from the kernel,
+// so that the kernel's ETIMEDOUT stays apart from a Deadline's.
+constexpr int error_deadline = ETIME;         // the Deadline has passed
+constexpr int error_interrupted = ECANCELED;  // a kill or a Timeout is pending: throw it or return
+constexpr int error_in_hub = EDEADLK;         // the hub's own stack may not wait
+
+struct FdEntry;
+
+// FdWaiter is one interest in one descriptor, on the waiting stack.
+struct FdWaiter {
+  FdWaiter* next = nullptr;
+  FdWaiter* previous = nullptr;
+  core::Greenlet* greenlet = nullptr;
+  FdEntry* entry = nullptr;   // in whose list it is linked; null for none
+  std::uint32_t events = 0;   // in epoll's bits
+  std::uint8_t list = 0;      // which of the entry's
+  bool closed = false;        // unlinked because the descriptor was closed
+};
+
+struct FdWaiters {
+  FdWaiter* first = nullptr;
+  FdWaiter* last = nullptr;
+};
+
+// FdEntry is one descriptor in one hub. All zeros is one that nobody has waited for.
+struct FdEntry {
+  enum List : std::uint8_t { Readers, Writers, Pollers };
+
+  class FdTable* table = nullptr;
+  core::Loop::Watch* watch = nullptr;  // only of one that is owned
+  FdWaiters lists[3];
+  std::uint32_t generation = 0;        // of the FdSlot; of another one all this is stale
+  std::int32_t fd = 0;
+  std::uint8_t armed = 0;              // what the watch is armed for
+  bool noted = false;                  // in the FdSlot
+  bool drained = false;                // the last read found the end of what was there
+};
+
+class FdTable final : public core::Hub::Extension {
+ public:
+  // here() is the table of the thread's hub, null if it has none; make_here() makes it and the hub.
+  static FdTable* here() noexcept {
+    core::Hub* hub = core::Hub::here();
+    return hub == nullptr ? nullptr : static_cast<FdTable*>(hub->extension.get());
+  }
+  static FdTable* make_here() noexcept;  // null when the system refuses
+
+  ~FdTable() override;
+  void forked() noexcept override;
+
+  core::Hub& hub() noexcept { return hub_; }
+  std::uint32_t id() const noexcept { return id_; }
+
+  // drained() asks whether a read would only find that there is nothing. The next readiness ends
+  // it, so it is false unless the watch is armed.
+  bool drained(int fd) noexcept {
+    FdEntry* entry = find(fd);
+    return entry != nullptr && entry->drained && (entry->armed & core::readable) != 0;
+  }
+  void set_drained(int fd) noexcept {
+    if (FdEntry* entry = find(fd)) entry->drained = true;
+  }
+
+  // link() puts a waiter into the list it belongs to, last; arm() sees to it that the next
+  // readiness wakes it. Both 0 or an errno; EPERM from arm() is what is always ready. `owned`
+  // false waits in the PollSet whoever owns it. unlink() is idempotent.
+  int link(FdWaiter& waiter, int fd, std::uint32_t events, bool owned) noexcept;
+  int arm(FdWaiter& waiter) noexcept;
+  void unlink(FdWaiter& waiter) noexcept;
+
+  // let_go() forgets a descriptor that is about to change hands: wakes all who wait for it.
+  void let_go(int fd) noexcept;
+
+  // others_of() lists the other hubs that a view of an FdSlot names.
+  static std::vector<core::Hub*> others_of(FdSlot::View view);
+
+ private:
+  static constexpr unsigned chunk_size = 1024;
+
+  explicit FdTable(core::Hub& hub) noexcept;
+  FdEntry* find(int fd) noexcept {
+    auto number = static_cast<unsigned>(fd);
+    if (number / chunk_size >= chunks_.size()) return nullptr;
+    FdEntry* chunk = chunks_[number / chunk_size];
+    return chunk == nullptr ? nullptr : chunk + number % chunk_size;
+  }
+  FdEntry* make(int fd) noexcept;
+  void reset(FdEntry& entry) noexcept;
+  int arm_owned(FdEntry& entry, std::uint8_t direction) noexcept;
+  int arm_poller(FdEntry& entry, FdWaiter& waiter) noexcept;
+  static void on_ready(void* entry, unsigned readiness) noexcept;
+  static void on_poll(void* table, int fd, std::uint32_t events) noexcept;
+
+  core::Hub& hub_;
+  std::uint32_t id_ = 0;           // among all tables, as in FdSlots
+  std::vector<FdEntry*> chunks_;   // each an anonymous mapping, null until needed
+  PollSet set_;
+};
+
+// FdWait is one wait for one descriptor: linked until it goes, parked as often as asked.
+class FdWait {
+ public:
+  FdWait(int fd, Direction direction) noexcept : fd_(fd), direction_(direction) {}
+  FdWait(const FdWait&) = delete;
+  FdWait& operator=(const FdWait&) = delete;
+  ~FdWait();
+
+  // park() waits for the next readiness. 0: try again. Else an errno: EPERM for what is always
+  // ready, EBADF when it was closed meanwhile, error_deadline, error_interrupted, error_in_hub.
+  int park(const char* what, Deadline deadline) noexcept;
+
+ private:
+  int fd_;
+  Direction direction_;
+  FdTable* table_ = nullptr;
+  FdWaiter waiter_;
+};
+
+// adopt() makes an open, non-blocking descriptor Fern's own; see FdSlot.
+bool adopt(int fd, bool stream) noexcept;
+
+// close() wakes all who wait for the descriptor, in every hub, and then closes it. Where another
+// hub has to let go first, the last one closes it, and close() waits for that if `wait` is true
+// and this greenlet may wait, for a second at most. It cannot be killed.
+int close(int fd, bool wait) noexcept;
+
+// release() is close() without closing: the descriptor is not ours any more.
+void release(int fd) noexcept;
+
+}  // namespace fern::io

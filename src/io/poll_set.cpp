@@ -1,0 +1,70 @@
+#include "io/poll_set.hpp"
+
+#include "base/real.hpp"
+
+#include <cerrno>
+
+namespace fern::io {
+
+int PollSet::open(core::Loop& loop) noexcept {
+  if (parents_) close(loop);
+  if (fd_ >= 0) return 0;
+  int fd = real::epoll_create1(EPOLL_CLOEXEC);
+  if (fd < 0) return errno;
+  watch_ = loop.watch(fd, this, on_ready);
+  if (watch_ == nullptr) {
+    int error = errno;
+    real::close(fd);
+    return error;
+  }
+  loop.arm(*watch_, core::readable);
+  loop_ = &loop;
+  fd_ = fd;
+  return 0;
+}
+
+void PollSet::close(core::Loop& loop) noexcept {
+  if (fd_ < 0) return;
+  loop.unwatch(*watch_);
+  real::close(fd_);
+  watch_ = nullptr;
+  fd_ = -1;
+  parents_ = false;
+}
+
+int PollSet::arm(core::Loop& loop, int fd, std::uint32_t events) noexcept {
+  if (int error = open(loop); error != 0) return error;
+  epoll_event event{};
+  event.events = events | EPOLLONESHOT;
+  event.data.fd = fd;
+  // Each wait takes its own away, so mostly it is not there. Its owner may close it between two
+  // of our calls.
+  for (;;) {
+    if (real::epoll_ctl(fd_, EPOLL_CTL_ADD, fd, &event) == 0) return 0;
+    if (errno != EEXIST) return errno;
+    if (real::epoll_ctl(fd_, EPOLL_CTL_MOD, fd, &event) == 0) return 0;
+    if (errno != ENOENT) return errno;
+  }
+}
+
+void PollSet::remove(int fd) noexcept {
+  if (fd_ < 0 || parents_) return;
+  int saved = errno;
+  epoll_event event{};
+  real::epoll_ctl(fd_, EPOLL_CTL_DEL, fd, &event);
+  errno = saved;
+}
+
+void PollSet::on_ready(void* self, unsigned) noexcept { static_cast<PollSet*>(self)->collect(); }
+
+void PollSet::collect() noexcept {
+  if (parents_) {
+    close(*loop_);
+    return;
+  }
+  epoll_event events[64];
+  int count = real::epoll_wait(fd_, events, 64, 0);
+  for (int i = 0; i < count; ++i) ready_(owner_, events[i].data.fd, events[i].events);
+}
+
+}  // namespace fern::io

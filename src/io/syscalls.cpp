@@ -1,0 +1,363 @@
+#include "io/syscalls.hpp"
+
+#include "base/real.hpp"
+#include "io/fd_table.hpp"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <new>
+#include <optional>
+
+namespace fern::io {
+namespace {
+
+bool would_block(int error) noexcept { return error == EAGAIN || error == EWOULDBLOCK; }
+
+bool owned(int fd) noexcept {
+  FdSlot* slot = FdSlot::find(fd);
+  return slot != nullptr && slot->load().owned();
+}
+
+template <class Call>
+auto uninterrupted(Call& call) noexcept {
+  auto result = call();
+  while (result < 0 && errno == EINTR) result = call();
+  return result;
+}
+
+// The one way of every call below. `call` says EAGAIN where it would block; `always` is tried when
+// there is nothing to wait for, a file, say.
+template <class Call, class Always>
+auto green(int fd, Direction direction, const char* what, Deadline deadline, bool wait_first,
+           Call call, Always always) noexcept -> decltype(call()) {
+  if (!wait_first || deadline == Deadline::past()) {
+    auto result = uninterrupted(call);
+    if (result >= 0 || !would_block(errno)) return result;
+  }
+  if (deadline == Deadline::past()) {
+    errno = error_deadline;
+    return -1;
+  }
+  FdWait wait(fd, direction);
+  for (;;) {
+    int error = wait.park(what, deadline);
+    if (error == EPERM) return uninterrupted(always);
+    if (error != 0 && error != error_deadline) {
+      errno = error;
+      return -1;
+    }
+    // After the Deadline too: what is due together with it has happened.
+    auto result = uninterrupted(call);
+    if (result >= 0 || !would_block(errno)) return result;
+    if (error == error_deadline) {
+      errno = error;
+      return -1;
+    }
+  }
+}
+
+template <class Call>
+auto green(int fd, Direction direction, const char* what, Deadline deadline, Call call) noexcept {
+  return green(fd, direction, what, deadline, false, call, call);
+}
+
+bool drained(int fd) noexcept {
+  FdTable* table = FdTable::here();
+  return table != nullptr && table->drained(fd);
+}
+
+// Flags with which a call says something else than that nothing has come yet.
+constexpr int never_waits = MSG_DONTWAIT | MSG_OOB | MSG_ERRQUEUE;
+
+// Receiving, of whatever shape: `call` takes the flags and gives how much came.
+template <class Call>
+ssize_t receive(int fd, const char* what, std::size_t size, int flags, Deadline deadline,
+                Call receive_now) noexcept {
+  if ((flags & never_waits) != 0) {
+    auto once = [&] { return receive_now(flags); };
+    return uninterrupted(once);
+  }
+  auto call = [&] { return receive_now(flags | MSG_DONTWAIT); };
+  bool wait_first = size > 0 && drained(fd);
+  ssize_t got = green(fd, Direction::Read, what, deadline, wait_first, call, call);
+  if (got > 0 && static_cast<std::size_t>(got) < size && (flags & MSG_PEEK) == 0) {
+    FdSlot* slot = FdSlot::find(fd);
+    FdTable* table = FdTable::here();
+    if (table != nullptr && slot != nullptr && slot->load().stream()) table->set_drained(fd);
+  }
+  return got;
+}
+
+std::size_t size_of(const iovec* parts, std::size_t count) noexcept {
+  std::size_t size = 0;
+  for (std::size_t i = 0; i < count; ++i) size += parts[i].iov_len;
+  return size;
+}
+
+// Whether a call on a descriptor that blocks would return at once; EAGAIN if not.
+int ready_now(int fd, short events) noexcept {
+  pollfd one{fd, events, 0};
+  int ready = real::poll(&one, 1, 0);
+  if (ready == 0) errno = EAGAIN;
+  return ready > 0 ? 0 : -1;
+}
+
+// A read or write that does not block on a descriptor that does: the kernel's own way if it has
+// one for this kind of file, else after asking whether it is ready. Between asking and reading
+// another process may be faster; then it blocks.
+template <class NoWait, class Plain>
+ssize_t without_blocking(int fd, short events, NoWait no_wait, Plain plain) noexcept {
+  ssize_t result = no_wait();
+  if (result >= 0 || (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL)) return result;
+  if (ready_now(fd, events) < 0) return -1;
+  return plain();
+}
+
+}  // namespace
+
+ssize_t recv(int fd, void* buffer, std::size_t size, int flags, Deadline deadline) noexcept {
+  return receive(fd, "recv()", size, flags, deadline,
+                 [&](int with) { return real::recv(fd, buffer, size, with); });
+}
+
+ssize_t recvfrom(int fd, void* buffer, std::size_t size, int flags, sockaddr* from,
+                 socklen_t* from_size, Deadline deadline) noexcept {
+  return receive(fd, "recvfrom()", size, flags, deadline, [&](int with) {
+    return real::recvfrom(fd, buffer, size, with, from, from_size);
+  });
+}
+
+ssize_t recvmsg(int fd, msghdr* message, int flags, Deadline deadline) noexcept {
+  std::size_t size = size_of(message->msg_iov, message->msg_iovlen);
+  return receive(fd, "recvmsg()", size, flags, deadline,
+                 [&](int with) { return real::recvmsg(fd, message, with); });
+}
+
+ssize_t send(int fd, const void* buffer, std::size_t size, int flags, Deadline deadline) noexcept {
+  auto call = [&] { return real::send(fd, buffer, size, flags | MSG_DONTWAIT | MSG_NOSIGNAL); };
+  if ((flags & MSG_DONTWAIT) != 0) return uninterrupted(call);
+  return green(fd, Direction::Write, "send()", deadline, call);
+}
+
+ssize_t sendto(int fd, const void* buffer, std::size_t size, int flags, const sockaddr* to,
+               socklen_t to_size, Deadline deadline) noexcept {
+  auto call = [&] {
+    return real::sendto(fd, buffer, size, flags | MSG_DONTWAIT | MSG_NOSIGNAL, to, to_size);
+  };
+  if ((flags & MSG_DONTWAIT) != 0) return uninterrupted(call);
+  return green(fd, Direction::Write, "sendto()", deadline, call);
+}
+
+ssize_t sendmsg(int fd, const msghdr* message, int flags, Deadline deadline) noexcept {
+  auto call = [&] { return real::sendmsg(fd, message, flags | MSG_DONTWAIT | MSG_NOSIGNAL); };
+  if ((flags & MSG_DONTWAIT) != 0) return uninterrupted(call);
+  return green(fd, Direction::Write, "sendmsg()", deadline, call);
+}
+
+ssize_t read(int fd, void* buffer, std::size_t size, Deadline deadline) noexcept {
+  iovec part{buffer, size};
+  return readv(fd, &part, 1, deadline);
+}
+
+ssize_t write(int fd, const void* buffer, std::size_t size, Deadline deadline) noexcept {
+  iovec part{const_cast<void*>(buffer), size};
+  return writev(fd, &part, 1, deadline);
+}
+
+ssize_t readv(int fd, const iovec* parts, int count, Deadline deadline) noexcept {
+  auto plain = [&] { return real::readv(fd, parts, count); };
+  if (owned(fd)) return green(fd, Direction::Read, "read()", deadline, plain);
+  auto no_wait = [&] { return real::preadv2(fd, parts, count, -1, RWF_NOWAIT); };
+  auto call = [&] { return without_blocking(fd, POLLIN, no_wait, plain); };
+  return green(fd, Direction::Read, "read()", deadline, false, call, plain);
+}
+
+ssize_t writev(int fd, const iovec* parts, int count, Deadline deadline) noexcept {
+  auto plain = [&] { return real::writev(fd, parts, count); };
+  if (owned(fd)) return green(fd, Direction::Write, "write()", deadline, plain);
+  auto no_wait = [&] { return real::pwritev2(fd, parts, count, -1, RWF_NOWAIT); };
+  auto call = [&] { return without_blocking(fd, POLLOUT, no_wait, plain); };
+  return green(fd, Direction::Write, "write()", deadline, false, call, plain);
+}
+
+int accept(int fd, sockaddr* address, socklen_t* size, Deadline deadline) noexcept {
+  FdSlot* slot = FdSlot::find(fd);
+  FdSlot::View listener = slot == nullptr ? FdSlot::View() : slot->load();
+  auto call = [&] {
+    if (!listener.owned() && ready_now(fd, POLLIN) < 0) return -1;
+    return real::accept4(fd, address, size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  };
+  int accepted = green(fd, Direction::Read, "accept()", deadline, drained(fd), call, call);
+  if (accepted >= 0 && !adopt(accepted, listener.stream())) {
+    real::close(accepted);
+    errno = EMFILE;
+    return -1;
+  }
+  return accepted;
+}
+
+namespace {
+
+// connect(2) once, without blocking, on a descriptor whose flags are not ours.
+int connect_foreign(int fd, const sockaddr* address, socklen_t size) noexcept {
+  int flags = real::fcntl(fd, F_GETFL, 0);
+  if (flags < 0) return -1;
+  if ((flags & O_NONBLOCK) != 0) return real::connect(fd, address, size);
+  real::fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+  int result = real::connect(fd, address, size);
+  int error = errno;
+  real::fcntl(fd, F_SETFL, flags);
+  errno = error;
+  return result;
+}
+
+// A listener whose queue is full makes connect on a unix socket say EAGAIN, and nothing tells when
+// there is room: ask now and then.
+int pause_for(std::chrono::milliseconds pause, Deadline deadline) noexcept {
+  if (deadline.expired()) return error_deadline;
+  core::Hub& hub = core::Hub::current();
+  if (hub.on_own_stack()) return error_in_hub;
+  Deadline soon = pause;
+  core::Wake why = hub.try_park("connect()", -1, std::min(soon, deadline));
+  return why == core::Wake::Interrupted ? error_interrupted : 0;
+}
+
+}  // namespace
+
+int connect(int fd, const sockaddr* address, socklen_t size, Deadline deadline) noexcept {
+  bool ours = owned(fd);
+  auto call = [&] {
+    return ours ? real::connect(fd, address, size) : connect_foreign(fd, address, size);
+  };
+  FdWait wait(fd, Direction::Write);
+  auto pause = std::chrono::milliseconds(1);
+  bool under_way = false;
+  for (;;) {
+    // Asking again is how to learn what became of it.
+    if (call() == 0 || (under_way && errno == EISCONN)) return 0;
+    int error = errno;
+    if (error == EAGAIN) {
+      error = pause_for(pause, deadline);
+      pause = std::min(pause * 2, std::chrono::milliseconds(50));
+    } else if (error == EINPROGRESS || error == EALREADY || error == EINTR) {
+      under_way = true;
+      error = deadline.expired() ? error_deadline : wait.park("connect()", deadline);
+    }
+    if (error != 0 && error != error_deadline) {
+      errno = error;
+      return -1;
+    }
+    if (error == 0) continue;
+    if (call() == 0 || errno == EISCONN) return 0;
+    if (errno == EALREADY || errno == EINPROGRESS || errno == EAGAIN) errno = error_deadline;
+    return -1;
+  }
+}
+
+namespace {
+
+// The waiters of one poll: on the stack for a few, else on the heap.
+class PollWaiters {
+ public:
+  PollWaiters(FdTable& table, std::size_t count) noexcept : table_(table), count_(count) {
+    all_ = count <= few ? room_ : new (std::nothrow) FdWaiter[count];
+  }
+  PollWaiters(const PollWaiters&) = delete;
+  PollWaiters& operator=(const PollWaiters&) = delete;
+  ~PollWaiters() {
+    if (all_ == nullptr) return;
+    for (std::size_t i = 0; i < count_; ++i) table_.unlink(all_[i]);
+    if (all_ != room_) delete[] all_;
+  }
+
+  int link(const pollfd* fds) noexcept {
+    if (all_ == nullptr) return ENOMEM;
+    for (std::size_t i = 0; i < count_; ++i) {
+      if (fds[i].fd < 0) continue;
+      // poll's bits are epoll's, but for POLLNVAL, which cannot be asked for.
+      auto events = static_cast<std::uint32_t>(fds[i].events & 0x7fff & ~POLLNVAL);
+      if (int error = table_.link(all_[i], fds[i].fd, events, false); error != 0) return error;
+      any_ = true;
+    }
+    return 0;
+  }
+
+  // EBADF and EPERM are for the next look to find: such a descriptor is ready.
+  int arm(bool& ready) noexcept {
+    for (std::size_t i = 0; i < count_; ++i) {
+      if (all_[i].entry == nullptr) continue;
+      int error = table_.arm(all_[i]);
+      if (error == EBADF || error == EPERM) {
+        ready = true;
+      } else if (error != 0) {
+        return error;
+      }
+    }
+    return 0;
+  }
+
+  bool any() const noexcept { return any_; }
+
+  // Those closed meanwhile are not open, whoever has got their numbers.
+  int mark_closed(pollfd* fds, int ready) const noexcept {
+    for (std::size_t i = 0; i < count_; ++i) {
+      if (!all_[i].closed) continue;
+      if (fds[i].revents == 0) ++ready;
+      fds[i].revents = POLLNVAL;
+    }
+    return ready;
+  }
+
+ private:
+  static constexpr std::size_t few = 8;
+
+  FdTable& table_;
+  std::size_t count_;
+  bool any_ = false;  // some descriptor is watched
+  FdWaiter* all_;
+  FdWaiter room_[few];
+};
+
+int poll_once(pollfd* fds, std::size_t count) noexcept {
+  auto call = [&] { return real::poll(fds, count, 0); };
+  return uninterrupted(call);
+}
+
+}  // namespace
+
+int poll(pollfd* fds, std::size_t count, Deadline deadline) noexcept {
+  int ready = poll_once(fds, count);
+  if (ready != 0 || deadline == Deadline::past()) return ready;
+  FdTable* table = FdTable::make_here();
+  if (table == nullptr) {
+    errno = ENOMEM;
+    return -1;
+  }
+  core::Hub& hub = table->hub();
+  PollWaiters waiters(*table, count);
+  int error = hub.on_own_stack() ? error_in_hub : waiters.link(fds);
+  while (error == 0) {
+    bool at_once = false;
+    core::Wake why = core::Wake::Notified;
+    error = waiters.arm(at_once);
+    if (error != 0) break;
+    if (!at_once) {
+      std::optional<core::Hub::External> external;
+      if (waiters.any()) external.emplace(hub);
+      why = hub.try_park("poll()", count == 1 ? fds[0].fd : -1, deadline);
+    }
+    if (why == core::Wake::Interrupted) {
+      error = error_interrupted;
+      break;
+    }
+    ready = waiters.mark_closed(fds, poll_once(fds, count));
+    if (ready != 0 || why == core::Wake::TimedOut) return ready;
+  }
+  errno = error;
+  return -1;
+}
+
+}  // namespace fern::io
