@@ -107,7 +107,8 @@ bool Registry::all_stuck(Hub& hub) noexcept {
 
 bool Registry::declare(Hub& hub) noexcept {
   std::lock_guard lock(mutex());
-  if (!all_stuck(hub) || others_alive()) return false;
+  // In this order: a thread that has ended may have posted just before.
+  if (others_alive() || !all_stuck(hub)) return false;
   for (Hub* other : lists().live) {
     other->waits_stuck_ = false;
     if (other == &hub) continue;
