@@ -30,7 +30,8 @@ void drop_key(Key* key) noexcept {
 
 }  // namespace
 
-// The values of one greenlet, oldest first. Few, so that a scan is quicker than a hash.
+// The values of one greenlet, oldest first. Few, so that a scan is quicker than a hash. There is
+// none while there are no values, but for one that is `busy`: in use further up the stack.
 struct LocalMap {
   struct Entry {
     Key* key;
@@ -38,12 +39,15 @@ struct LocalMap {
     detail::LocalKey::Destroy destroy;
   };
   std::vector<Entry> entries;
+  int busy = 0;
 
   // Takes the entry out before its destructor runs: that may use other locals, even this one.
   void destroy(std::size_t i) noexcept {
     Entry entry = entries[i];
     entries.erase(entries.begin() + static_cast<std::ptrdiff_t>(i));
+    ++busy;
     entry.destroy(entry.value);
+    --busy;
     drop_key(entry.key);
   }
 
@@ -57,10 +61,15 @@ struct LocalMap {
 
 namespace {
 
+void forget_if_empty(Greenlet& greenlet) noexcept {
+  if (!greenlet.locals->entries.empty() || greenlet.locals->busy > 0) return;
+  delete std::exchange(greenlet.locals, nullptr);
+}
+
 void end_locals(Greenlet& greenlet) noexcept {
   LocalMap& map = *greenlet.locals;
   while (!map.entries.empty()) map.destroy(map.entries.size() - 1);
-  delete std::exchange(greenlet.locals, nullptr);
+  forget_if_empty(greenlet);
 }
 
 // Core lies below this layer and calls through a pointer.
@@ -96,18 +105,24 @@ void* LocalKey::find() const {
 void LocalKey::add(void* value, Destroy destroy) {
   core::Greenlet& running = core::Hub::current().running();
   if (running.locals == nullptr) running.locals = new core::LocalMap;
-  auto& entries = running.locals->entries;
-  if (entries.size() == entries.capacity()) running.locals->sweep();
-  entries.push_back({shared_, value, destroy});
+  core::LocalMap& map = *running.locals;
+  ++map.busy;
+  if (map.entries.size() == map.entries.capacity()) map.sweep();
+  --map.busy;
+  map.entries.push_back({shared_, value, destroy});
   shared_->count.fetch_add(1, std::memory_order_relaxed);
 }
 
 void LocalKey::drop() noexcept {
   core::Hub* hub = core::Hub::here();
   if (hub == nullptr || hub->running().locals == nullptr) return;
-  core::LocalMap& map = *hub->running().locals;
-  for (std::size_t i = 0; i < map.entries.size(); ++i) {
-    if (map.entries[i].key == shared_) return map.destroy(i);
+  core::Greenlet& running = hub->running();
+  auto& entries = running.locals->entries;
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    if (entries[i].key != shared_) continue;
+    running.locals->destroy(i);
+    core::forget_if_empty(running);
+    return;
   }
 }
 
