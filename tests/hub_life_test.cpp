@@ -263,7 +263,7 @@ TEST_F(HubEnd, AThreadLeftByPthreadExitInAGreenletUnwindsOnlyThat) {
   fern::AnyGreenlet leaver;
   fern::AnyGreenlet other;
   std::atomic<bool> ready{false};
-  std::thread thread([&] {
+  auto body = [&] {
     other = fern::spawn([&] {
       Raise raise(others);
       fern::sleep(1h);
@@ -276,10 +276,17 @@ TEST_F(HubEnd, AThreadLeftByPthreadExitInAGreenletUnwindsOnlyThat) {
     });
     leaver.join(1h);
     others += 100;
-  });
+  };
+  // No std::thread: it keeps heap on the very stack that pthread_exit leaves behind.
+  pthread_t thread;
+  auto run = [](void* work) -> void* {
+    (*static_cast<decltype(body)*>(work))();
+    return nullptr;
+  };
+  ASSERT_EQ(::pthread_create(&thread, nullptr, run, &body), 0);
   while (!ready) std::this_thread::yield();
   EXPECT_TRUE(other.join());
-  thread.join();
+  ::pthread_join(thread, nullptr);
   EXPECT_EQ(unwound, 1);
   EXPECT_EQ(others, 0);
   EXPECT_TRUE(leaver.join());
