@@ -67,15 +67,18 @@ Departure Hub::leave(Greenlet& ended) noexcept {
   return {&ended.context, &ended.tools, &to.context, &to.tools, eh_};
 }
 
-__attribute__((always_inline)) inline Greenlet* Hub::prepare_yield() {
-  Greenlet& self = *running_;
-  if (self.pending != 0) [[unlikely]] meet_pending("fern::yield()");
-  if (head_ == nullptr) [[unlikely]] {
+__attribute__((always_inline)) inline Greenlet* Hub::requeue() noexcept {
+  push(*running_);
+  return &next();
+}
+
+Greenlet* Hub::prepare_yield() {
+  if (running_->pending != 0) meet_pending("fern::yield()");
+  if (head_ == nullptr) {
     if (--budget_ > 0) return nullptr;
     budget_ = 1;  // used up just now: have a look at the loop
   }
-  push(self);
-  return &next();
+  return requeue();
 }
 
 // Before a wait. The hub's own stack always has something pending, so that one test serves both.
@@ -295,30 +298,37 @@ std::size_t Hub::greenlets() const noexcept {
 namespace fern {
 
 namespace detail {
+#ifdef FERN_INLINE_SWITCH
 namespace {
 
-core::Hub& hub_here() {
-  core::Hub* hub = core::this_hub;
-  if (hub == nullptr) [[unlikely]] hub = &core::Hub::current();
-  return *hub;
+__attribute__((always_inline)) inline Passage passage(core::Hub& hub, core::Greenlet& from,
+                                                      core::Greenlet& to) noexcept {
+  from.context.eh = hub.live_eh();
+  hub.live_eh() = to.context.eh;
+  return {to.context.sp, &from.context};
+}
+
+__attribute__((noinline)) Passage prepare_yield_slowly() {
+  core::Hub& hub = core::Hub::current();
+  core::Greenlet& self = hub.running();
+  core::Greenlet* next = hub.prepare_yield();
+  return next == nullptr ? Passage{nullptr, nullptr} : passage(hub, self, *next);
 }
 
 }  // namespace
 
-#ifdef FERN_INLINE_SWITCH
+// The quick way calls nothing, so that it saves no registers.
 Passage prepare_yield() {
-  core::Hub& hub = hub_here();
-  core::Context& from = hub.running().context;
-  core::Greenlet* next = hub.prepare_yield();
-  if (next == nullptr) return {nullptr, nullptr};
-  from.eh = hub.live_eh();
-  hub.live_eh() = next->context.eh;
-  return {next->context.sp, &from};
+  core::Hub* hub = core::this_hub;
+  if (hub == nullptr || !hub->others_ready()) [[unlikely]] return prepare_yield_slowly();
+  core::Greenlet& self = hub->running();
+  if (self.pending != 0) [[unlikely]] return prepare_yield_slowly();
+  return passage(*hub, self, *hub->requeue());
 }
 #endif
 
 void plain_yield() {
-  core::Hub& hub = hub_here();
+  core::Hub& hub = core::Hub::current();
   core::Greenlet& self = hub.running();
   core::Greenlet* next = hub.prepare_yield();
   if (next == nullptr) return;

@@ -63,6 +63,8 @@ class Hub final : public fern::Hub {
   // prepare_yield() puts the running greenlet at the end of the queue and takes the next one; null
   // when nobody else is ready and the slice is not over. The caller switches between the two.
   Greenlet* prepare_yield();
+  Greenlet* requeue() noexcept;    // the same when others are ready and nothing is pending
+  bool others_ready() const noexcept { return head_ != nullptr; }
 
 
   // wake() makes a parked greenlet ready; false, and nothing, if it is not parked. Idempotent per

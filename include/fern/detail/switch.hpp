@@ -37,7 +37,7 @@ struct Passage {
 
 // prepare_yield() queues the calling greenlet again and takes the next one; the caller has to jump
 // at once. Throws what a wait throws. plain_yield() does both.
-FERN_API Passage prepare_yield();
+FERN_API __attribute__((noplt)) Passage prepare_yield();
 FERN_API void plain_yield();
 
 #ifdef FERN_INLINE_SWITCH
