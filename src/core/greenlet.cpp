@@ -130,6 +130,38 @@ void run_task(Greenlet& self) {
   }
 }
 
+// Runs a fresh greenlet's task on the caller's stack and says how that ended in its block; returns
+// what was thrown at the caller meanwhile: a kill, or the error of a scope that it has open.
+std::exception_ptr run_in_caller(Greenlet& caller, Greenlet& fresh) {
+  std::uint8_t before = caller.flags;
+  caller.flags &= static_cast<std::uint8_t>(~flag_thrown);
+  std::exception_ptr left;
+  bool killed = false;
+  bool ours = false;
+  fresh.state = State::Ready;
+  try {
+    fresh.task->run();
+  } catch (const abi::__forced_unwind&) {
+    throw;
+  } catch (const GreenletExit&) {
+    left = std::current_exception();
+    killed = true;
+  } catch (const TimeoutError& error) {
+    left = std::current_exception();
+    ours = from_open_scope(caller, error);
+  } catch (...) {
+    left = std::current_exception();
+  }
+  ours = left != nullptr && (ours || (caller.flags & flag_thrown) != 0);
+  caller.flags |= before & flag_thrown;
+  if (killed || ours) {
+    fresh.flags |= flag_killed;
+  } else {
+    fresh.error = std::move(left);
+  }
+  return ours ? left : nullptr;
+}
+
 }  // namespace
 
 void (*locals_ended)(Greenlet&) noexcept = nullptr;
@@ -212,6 +244,7 @@ void throw_pending(Greenlet& running) {
   constexpr std::uint8_t thrown = pending_kill | pending_loop_exit;
   if ((running.pending & thrown) != 0) {
     running.pending &= static_cast<std::uint8_t>(~thrown);
+    running.flags |= flag_thrown;
     std::exception_ptr exception = std::exchange(running.kill_exception, nullptr);
     if (exception == nullptr) throw GreenletExit();
     std::rethrow_exception(std::move(exception));
@@ -308,6 +341,16 @@ void start_detached(core::Greenlet* block) noexcept {
   block->life.store(1, std::memory_order_relaxed);
   block->flags |= core::flag_detached | core::flag_read;
   block->hub->push(*block);
+}
+
+void run_inline(core::Greenlet* block, bool detached) {
+  if (detached) {
+    block->life.store(1, std::memory_order_relaxed);
+    block->flags |= core::flag_detached | core::flag_read;
+  }
+  std::exception_ptr ours = core::run_in_caller(core::Hub::current().running(), *block);
+  core::depart(*block);
+  if (ours != nullptr) std::rethrow_exception(std::move(ours));
 }
 
 void start_later(core::Greenlet* block, Deadline when) {

@@ -47,6 +47,7 @@ enum Flags : std::uint8_t {
   flag_read = 8,       // somebody has seen its exception
   flag_cold = 16,      // free, and its stack's memory has gone back to the system
   flag_linked = 32,    // somebody asked to be called when it ends
+  flag_thrown = 64,    // a kill was thrown in it; run_inline's
 };
 
 struct alignas(64) Greenlet {
@@ -143,5 +144,8 @@ void report(const Greenlet& greenlet) noexcept;
 
 // throw_expired() throws the TimeoutError of the scope that expired first; timeout.cpp.
 [[noreturn]] void throw_expired(Greenlet& running);
+
+// from_open_scope() asks whether a scope that this greenlet still has open threw the error.
+bool from_open_scope(const Greenlet& running, const TimeoutError& error) noexcept;
 
 }  // namespace fern::core

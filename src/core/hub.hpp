@@ -105,6 +105,7 @@ class Hub final : public fern::Hub {
   }
   void after_fork() noexcept;
   void mark_forked() noexcept;  // in the child, before anything else
+  unsigned forks() const noexcept { return forks_; }
 
   // closed() asks whether this hub serves no thread; leave_thread() is called when the thread goes
   // away under a greenlet; reuse() when the last handle of a closed hub's main has gone.

@@ -44,6 +44,12 @@ struct TimeoutAccess {
     }
   }
 
+  static bool open(const core::Greenlet& greenlet, const TimeoutError& error) noexcept {
+    const Timeout* scope = greenlet.timeouts;
+    while (scope != nullptr && scope != error.scope_) scope = scope->outer_;
+    return scope != nullptr;
+  }
+
   [[noreturn]] static void raise(core::Greenlet& greenlet) {
     Timeout* scope = first_expired(greenlet);
     FERN_ASSERT(scope != nullptr, "fern::Timeout: pending, but no scope has expired");
@@ -107,6 +113,10 @@ ShieldKill::~ShieldKill() {
 namespace core {
 
 void throw_expired(Greenlet& running) { TimeoutAccess::raise(running); }
+
+bool from_open_scope(const Greenlet& running, const TimeoutError& error) noexcept {
+  return TimeoutAccess::open(running, error);
+}
 
 }  // namespace core
 }  // namespace fern

@@ -106,6 +106,9 @@ FERN_API void give_back(core::Greenlet* block) noexcept;
 FERN_API void start(core::Greenlet* block) noexcept;
 FERN_API void start_later(core::Greenlet* block, Deadline when);  // one allocation
 FERN_API void start_detached(core::Greenlet* block) noexcept;
+// run_inline() runs it to its end on the caller's stack, where there is no room to start it; throws
+// only what was thrown at the caller meanwhile: a kill, or the error of a Timeout scope of its own.
+FERN_API void run_inline(core::Greenlet* block, bool detached);
 FERN_API void set_task(core::Greenlet* block, Task* task) noexcept;
 FERN_API Task* task_of(core::Greenlet* block) noexcept;
 
