@@ -20,6 +20,7 @@ HEADER_LAYER = {
     "fern": "cli",  # the umbrella: no layer may include it
     "queue": "sync",
     "imap": "pool",
+    "pile": "pool",
     "asio": "net",
     "debug": "debug",
 }

@@ -10,9 +10,13 @@
 #include <fern/errors.hpp>
 #include <fern/event.hpp>
 #include <fern/greenlet.hpp>
+#include <fern/group.hpp>
 #include <fern/hub.hpp>
+#include <fern/imap.hpp>
 #include <fern/local.hpp>
 #include <fern/mutex.hpp>
+#include <fern/pile.hpp>
+#include <fern/pool.hpp>
 #include <fern/queue.hpp>
 #include <fern/semaphore.hpp>
 #include <fern/selector.hpp>

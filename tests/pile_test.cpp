@@ -1,0 +1,173 @@
+#include "support.hpp"
+
+#include <fern/pile.hpp>
+#include <fern/timeout.hpp>
+
+#include <chrono>
+#include <memory>
+#include <ranges>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+using namespace std::chrono_literals;
+using fern::GreenPile;
+using fern::GreenPool;
+
+static_assert(std::ranges::input_range<GreenPile<int>>);
+
+namespace {
+
+using Log = std::vector<std::string>;
+
+class PileTest : public FernTest {};
+
+int late(int i) {
+  fern::sleep(1ms * (4 - i));
+  return i;
+}
+
+}  // namespace
+
+// eventlet: E20.
+TEST_F(PileTest, ResultsComeInTheOrderInWhichTheyWereSpawned) {
+  GreenPile<int> pile(2);
+  for (int i = 0; i < 4; ++i) pile.spawn(late, i);
+  std::vector<int> out;
+  for (int& i : pile) out.push_back(i);
+  EXPECT_EQ(out, (std::vector{0, 1, 2, 3}));
+}
+
+TEST_F(PileTest, NothingSpawnedIsTheEnd) {
+  GreenPile<int> pile;
+  EXPECT_TRUE(pile.begin() == pile.end());
+  EXPECT_EQ(pile.next(), nullptr);
+}
+
+TEST_F(PileTest, AFailureComesInItsPlace) {
+  GreenPool pool(10);
+  GreenPile<int> pile(pool);
+  pile.spawn([] { return 1; });
+  pile.spawn([]() -> int { throw std::domain_error("zero"); });
+  pile.spawn([] { return 3; });
+  Log out;
+  for (auto it = pile.begin(); it != pile.end(); ++it) {
+    try {
+      out.push_back(std::to_string(*it));
+    } catch (const std::domain_error& error) {
+      out.push_back(error.what());
+    }
+  }
+  EXPECT_EQ(out, (Log{"1", "zero", "3"}));
+}
+
+// eventlet: F03.
+TEST_F(PileTest, SpawnWaitsWhileTheSharedPoolIsFull) {
+  GreenPool pool(2);
+  GreenPile<std::string> pile(pool);
+  Log log;
+  pile.spawn([&] {
+    fern::sleep(5ms);
+    log.push_back("slow ends");
+    return "slow";
+  });
+  pile.spawn([] { return std::string("fast"); });
+  log.push_back("third spawn waits");
+  pile.spawn([] { return "third"; });
+  log.push_back("third is spawned");
+  for (auto& word : pile) log.push_back(word);
+  EXPECT_EQ(log, (Log{"third spawn waits", "third is spawned", "slow ends", "slow", "fast", "third"}));
+}
+
+TEST_F(PileTest, ReadingMayGoOnAfterTheEnd) {
+  GreenPile<int> pile(2);
+  pile.spawn(late, 3);
+  EXPECT_EQ(*pile.next(), 3);
+  EXPECT_EQ(pile.next(), nullptr);
+  pile.spawn(late, 2);
+  for (int& i : pile) EXPECT_EQ(i, 2);
+  EXPECT_EQ(pile.next(), nullptr);
+}
+
+TEST_F(PileTest, AnotherGreenletReadsWhileSpawnWaits) {
+  GreenPile<int> pile(1);
+  std::vector<int> out;
+  auto spawner = fern::spawn([&] {
+    for (int i = 0; i < 4; ++i) pile.spawn(late, i);
+  });
+  fern::yield();
+  for (int& i : pile) out.push_back(i);
+  EXPECT_EQ(out, (std::vector{0, 1, 2, 3}));
+  spawner.get();
+}
+
+TEST_F(PileTest, AKilledSpawnerLeavesNoGap) {
+  GreenPile<int> pile(1);
+  pile.spawn(late, 0);
+  auto killed = fern::spawn([&] { pile.spawn(late, 1); });
+  auto next = fern::spawn([&] { pile.spawn(late, 2); });
+  fern::yield();
+  killed.kill();
+  std::vector<int> out;
+  for (int& i : pile) out.push_back(i);
+  EXPECT_EQ(out, (std::vector{0, 2}));
+  next.get();
+}
+
+TEST_F(PileTest, AMemberMaySpawnIntoItsFullPile) {
+  GreenPile<int> pile(1);
+  pile.spawn([&] {
+    pile.spawn([] { return 1; });
+    pile.spawn([]() -> int { throw std::domain_error("two"); });
+    pile.spawn([]() -> int { throw fern::GreenletExit(); });
+    return 0;
+  });
+  EXPECT_EQ(*pile.next(), 0);
+  EXPECT_EQ(*pile.next(), 1);
+  EXPECT_THROW(pile.next(), std::domain_error);
+  EXPECT_THROW(pile.next(), fern::GreenletKilled);
+  EXPECT_EQ(pile.next(), nullptr);
+}
+
+TEST_F(PileTest, NextThrowsTimeoutErrorWhenLate) {
+  GreenPile<int> pile(1);
+  pile.spawn(late, 0);
+  EXPECT_THROW(pile.next(0s), fern::TimeoutError);
+  EXPECT_THROW(fern::with_timeout(1ms, [&] { pile.next(); }), fern::TimeoutError);
+  EXPECT_EQ(*pile.next(), 0);
+}
+
+TEST_F(PileTest, ThePileMayGoBeforeItsGreenlets) {
+  GreenPool pool(4);
+  int ran = 0;
+  {
+    GreenPile<std::unique_ptr<int>> pile(pool);
+    for (int i = 0; i < 3; ++i) {
+      pile.spawn([&ran] {
+        ++ran;
+        fern::yield();
+        return std::make_unique<int>(1);
+      });
+    }
+    pile.spawn([] { return std::make_unique<int>(2); });
+  }
+  EXPECT_TRUE(pool.waitall());
+  EXPECT_EQ(ran, 3);
+}
+
+TEST_F(PileTest, WaitallWaitsForAll) {
+  GreenPile<int> pile(4);
+  for (int i = 0; i < 4; ++i) pile.spawn(late, i);
+  EXPECT_FALSE(pile.waitall(0s));
+  EXPECT_TRUE(pile.waitall());
+  EXPECT_EQ(*pile.next(0s), 0);
+}
+
+TEST_F(PileTest, ResultsThatWaitKeepNoStack) {
+  GreenPile<int> pile(10);
+  int count = fern::testing::many / 10;
+  for (int i = 0; i < count; ++i) pile.spawn([i] { return i; });
+  int next = 0;
+  for (int& i : pile) EXPECT_EQ(i, next++);
+  EXPECT_EQ(next, count);
+}
