@@ -10,6 +10,18 @@
 
 namespace fern::testing {
 
+// TSan knows only the greenlet that forked; in the child it takes the others for racing threads.
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define FERN_TSAN_CHILD 1
+#endif
+#endif
+#ifdef FERN_TSAN_CHILD
+constexpr bool children_may_switch = false;
+#else
+constexpr bool children_may_switch = true;
+#endif
+
 // Forks, runs f in the child, and returns what waitpid says of it. The child ends with what f
 // returns, without exit handlers.
 inline int in_child(const std::function<int()>& f) {

@@ -121,7 +121,8 @@ TEST_F(Selector, WhatIsNotOpenIsAnError) {
 TEST_F(Selector, PollSaysWhichAreReady) {
   Pipe empty;
   Pipe full;
-  pollfd fds[] = {{empty.ends[0], POLLIN, 0}, {full.ends[0], POLLIN, 0}, {full.ends[1], POLLOUT, 0}};
+  pollfd fds[] = {
+      {empty.ends[0], POLLIN, 0}, {full.ends[0], POLLIN, 0}, {full.ends[1], POLLOUT, 0}};
   EXPECT_EQ(fern::poll(fds), 1U);
   EXPECT_EQ(fds[2].revents, POLLOUT);
   EXPECT_EQ(fern::poll(std::span(fds, 2), 1ms), 0U);

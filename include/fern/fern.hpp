@@ -2,11 +2,13 @@
 
 // All of Fern, but for asio.hpp, which includes Boost.
 
+#include <fern/address.hpp>
 #include <fern/async_result.hpp>
 #include <fern/condition_variable.hpp>
 #include <fern/config.hpp>
 #include <fern/deadline.hpp>
 #include <fern/debug.hpp>
+#include <fern/dns.hpp>
 #include <fern/errors.hpp>
 #include <fern/event.hpp>
 #include <fern/greenlet.hpp>
@@ -20,5 +22,6 @@
 #include <fern/queue.hpp>
 #include <fern/semaphore.hpp>
 #include <fern/selector.hpp>
+#include <fern/socket.hpp>
 #include <fern/timeout.hpp>
 #include <fern/wait.hpp>

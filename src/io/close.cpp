@@ -28,7 +28,8 @@ class Handover {
     core::Hub* hub = nullptr;
   };
 
-  explicit Handover(int fd, bool close, std::size_t others) : fd_(fd), close_(close), asked_(others) {
+  explicit Handover(int fd, bool close, std::size_t others)
+      : fd_(fd), close_(close), asked_(others) {
     left_.store(static_cast<int>(others), std::memory_order_relaxed);
   }
   void let_go() noexcept;
@@ -38,9 +39,9 @@ class Handover {
   std::vector<Message> asked_;
   std::atomic<int> left_{0};
   Message back_;
-  core::Hub* home_ = nullptr;            // null: nobody waits, the last one frees
-  core::Greenlet* closer_ = nullptr;     // home's thread only; null once it has stopped waiting
-  bool done_ = false;                    // likewise
+  core::Hub* home_ = nullptr;         // null: nobody waits, the last one frees
+  core::Greenlet* closer_ = nullptr;  // home's thread only; null once it has stopped waiting
+  bool done_ = false;                 // likewise
 };
 
 Handover* Handover::make(int fd, bool close, const std::vector<core::Hub*>& others) noexcept {

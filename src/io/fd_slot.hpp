@@ -33,7 +33,8 @@ class FdSlot {
   // find() is null for what cannot be a descriptor, and when memory is out.
   static FdSlot* find(int fd) noexcept {
     auto number = static_cast<unsigned>(fd);
-    if (number < chunk_size) [[likely]] return &first_[number];
+    if (number < chunk_size) [[likely]]
+      return &first_[number];
     return find_far(number);
   }
 

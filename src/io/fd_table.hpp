@@ -7,7 +7,8 @@
 // nobody waits in that direction. Any other descriptor stands in the PollSet for as long as the
 // wait lasts, and its flags are never touched.
 //
-//   io::recv ... FdWait on the waiting stack --linked in--> Entry of the fd: readers, writers, pollers
+//   io::recv ... FdWait on the waiting stack --linked in--> Entry of the fd: readers, writers,
+//   pollers
 //                                                             |
 //   Loop (owned)  ---readiness---> wakes readers, writers  <--+
 //   PollSet (not) ---readiness---> wakes pollers           <--+
@@ -42,10 +43,10 @@ struct FdWaiter {
   FdWaiter* next = nullptr;
   FdWaiter* previous = nullptr;
   core::Greenlet* greenlet = nullptr;
-  FdEntry* entry = nullptr;   // in whose list it is linked; null for none
-  std::uint32_t events = 0;   // in epoll's bits
-  std::uint8_t list = 0;      // which of the entry's
-  bool closed = false;        // unlinked because the descriptor was closed
+  FdEntry* entry = nullptr;  // in whose list it is linked; null for none
+  std::uint32_t events = 0;  // in epoll's bits
+  std::uint8_t list = 0;     // which of the entry's
+  bool closed = false;       // unlinked because the descriptor was closed
 };
 
 struct FdWaiters {
@@ -60,11 +61,11 @@ struct FdEntry {
   class FdTable* table = nullptr;
   core::Loop::Watch* watch = nullptr;  // only of one that is owned
   FdWaiters lists[3];
-  std::uint32_t generation = 0;        // of the FdSlot; of another one all this is stale
+  std::uint32_t generation = 0;  // of the FdSlot; of another one all this is stale
   std::int32_t fd = 0;
-  std::uint8_t armed = 0;              // what the watch is armed for
-  bool noted = false;                  // in the FdSlot
-  bool drained = false;                // the last read found the end of what was there
+  std::uint8_t armed = 0;  // what the watch is armed for
+  bool noted = false;      // in the FdSlot
+  bool drained = false;    // the last read found the end of what was there
 };
 
 class FdTable final : public core::Hub::Extension {
@@ -123,8 +124,8 @@ class FdTable final : public core::Hub::Extension {
   static void on_poll(void* table, int fd, std::uint32_t events) noexcept;
 
   core::Hub& hub_;
-  std::uint32_t id_ = 0;           // among all tables, as in FdSlots
-  std::vector<FdEntry*> chunks_;   // each an anonymous mapping, null until needed
+  std::uint32_t id_ = 0;          // among all tables, as in FdSlots
+  std::vector<FdEntry*> chunks_;  // each an anonymous mapping, null until needed
   PollSet set_;
 };
 

@@ -125,9 +125,8 @@ ssize_t recv(int fd, void* buffer, std::size_t size, int flags, Deadline deadlin
 
 ssize_t recvfrom(int fd, void* buffer, std::size_t size, int flags, sockaddr* from,
                  socklen_t* from_size, Deadline deadline) noexcept {
-  return receive(fd, "recvfrom()", size, flags, deadline, [&](int with) {
-    return real::recvfrom(fd, buffer, size, with, from, from_size);
-  });
+  return receive(fd, "recvfrom()", size, flags, deadline,
+                 [&](int with) { return real::recvfrom(fd, buffer, size, with, from, from_size); });
 }
 
 ssize_t recvmsg(int fd, msghdr* message, int flags, Deadline deadline) noexcept {

@@ -5,25 +5,21 @@
 
 #include <fern/errors.hpp>
 
-#include <cerrno>
 #include <string>
 #include <system_error>
 
 namespace fern::net {
 
-void fail(const char* what, const char* detail) {
-  int error = errno;
+void fail(int error, const std::string& what) {
   core::Hub* hub = core::Hub::here();
   if (error == io::error_interrupted && hub != nullptr && hub->running().pending != 0) {
     core::throw_pending(hub->running());
   }
-  std::string text = what;
   if (error == io::error_in_hub && hub != nullptr && hub->on_own_stack()) {
-    throw BlockingInHub(text + " was called on the hub's own stack");
+    throw BlockingInHub(what + " was called on the hub's own stack");
   }
-  if (detail != nullptr) text += detail;
-  if (error == io::error_deadline) throw TimeoutError(text + " timed out");
-  throw std::system_error(error, std::system_category(), text);
+  if (error == io::error_deadline) throw TimeoutError(what + " timed out");
+  throw std::system_error(error, std::system_category(), what);
 }
 
 }  // namespace fern::net

@@ -20,7 +20,7 @@ bool wait_for(int fd, short events, const char* what, Deadline deadline) {
     errno = EBADF;
     ready = -1;
   }
-  if (ready < 0) net::fail(what);
+  if (ready < 0) net::fail(errno, what);
   return ready > 0;
 }
 
@@ -36,7 +36,7 @@ bool wait_writable(int fd, Deadline deadline) {
 
 std::size_t poll(std::span<pollfd> fds, Deadline deadline) {
   int ready = io::poll(fds.data(), fds.size(), deadline);
-  if (ready < 0) net::fail("fern::poll()");
+  if (ready < 0) net::fail(errno, "fern::poll()");
   return static_cast<std::size_t>(ready);
 }
 
