@@ -87,7 +87,8 @@ void yield(benchmark::State& state) {
 BENCHMARK(yield)->Arg(2)->Arg(1000);
 
 // Two that yield at different places in the code. The processor expects each return to go where the
-// last call came from, and that was the other one's place: it guesses wrong every time.
+// last call came from, which was the other one's place: who comes back by a return pays for a wrong
+// guess.
 void yield_elsewhere(benchmark::State& state) {
   std::int64_t counted = 0;
   bool stop = false;
