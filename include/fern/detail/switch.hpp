@@ -22,6 +22,13 @@
 #endif
 #endif
 
+// Straight through the table of addresses; clang has no such attribute.
+#if __has_attribute(noplt)
+#define FERN_NOPLT __attribute__((noplt))
+#else
+#define FERN_NOPLT
+#endif
+
 namespace fern::detail {
 
 // Saved is where a stack goes on; the first member of core::Context.
@@ -37,7 +44,7 @@ struct Passage {
 
 // prepare_yield() queues the calling greenlet again and takes the next one; the caller has to jump
 // at once. Throws what a wait throws. plain_yield() does both.
-FERN_API __attribute__((noplt)) Passage prepare_yield();
+FERN_API FERN_NOPLT Passage prepare_yield();
 FERN_API void plain_yield();
 
 #ifdef FERN_INLINE_SWITCH
