@@ -38,6 +38,7 @@ enum Pending : std::uint8_t {
   pending_loop_exit = 2,  // main only; kill_exception
   pending_timeout = 4,    // a Timeout scope has expired
   pending_refusal = 8,    // the hub's own stack, always: it may not wait
+  pending_fork = 16,      // this is the child of a fork, and nobody has told the hub yet
 };
 
 enum Flags : std::uint8_t {
@@ -142,8 +143,10 @@ extern void (*locals_ended)(Greenlet&) noexcept;
 // report() prints a greenlet's unread exception on stderr.
 void report(const Greenlet& greenlet) noexcept;
 
-// throw_expired() throws the TimeoutError of the scope that expired first; timeout.cpp.
+// throw_expired() throws the TimeoutError of the scope that expired first; rearm_timeouts() starts
+// the timers of its scopes anew. timeout.cpp.
 [[noreturn]] void throw_expired(Greenlet& running);
+void rearm_timeouts(Greenlet& greenlet) noexcept;
 
 // from_open_scope() asks whether a scope that this greenlet still has open threw the error.
 bool from_open_scope(const Greenlet& running, const TimeoutError& error) noexcept;

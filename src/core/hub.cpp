@@ -83,16 +83,18 @@ Greenlet* Hub::prepare_yield() {
 
 // Before a wait. The hub's own stack always has something pending, so that one test serves both.
 void Hub::meet_pending(const char* what) {
+  if (forked_) [[unlikely]] after_fork();
   Greenlet& self = *running_;
   if (&self == &own_) throw BlockingInHub(std::string(what) + " was called on the hub's own stack");
-  if (interruptible(self, *eh_)) throw_pending(self);
+  if (self.pending != 0 && interruptible(self, *eh_)) throw_pending(self);
 }
 
 Wake Hub::try_park(const char* what, std::int64_t on, Deadline deadline) noexcept {
   Greenlet& self = *running_;
   if (self.pending != 0) [[unlikely]] {
     FERN_ASSERT(&self != &own_, "fern::core::Hub::try_park(): the hub's own stack may not park");
-    if (interruptible(self, *eh_)) return Wake::Interrupted;
+    if (forked_) after_fork();
+    if (self.pending != 0 && interruptible(self, *eh_)) return Wake::Interrupted;
   }
   self.waits_for = what;
   self.waits_on = on;
@@ -111,7 +113,11 @@ Wake Hub::try_park(const char* what, std::int64_t on, Deadline deadline) noexcep
 Wake Hub::park(const char* what, std::int64_t on, Deadline deadline) {
   if (running_->pending != 0) [[unlikely]] meet_pending(what);
   Wake why = try_park(what, on, deadline);
-  if (why == Wake::Interrupted) [[unlikely]] throw_pending(*running_);
+  if (why == Wake::Interrupted) [[unlikely]] {
+    // What was to be thrown may have been taken back meanwhile: a Timeout that was cancelled.
+    if (running_->pending == 0) return Wake::Notified;
+    throw_pending(*running_);
+  }
   return why;
 }
 

@@ -211,6 +211,7 @@ void Hub::reuse() noexcept { Registry::put_back(*this); }
 void Hub::mark_forked() noexcept {
   forked_ = true;
   survivor_ = running_;
+  survivor_->pending |= pending_fork;
   head_ = nullptr;
   budget_ = granted_ = 1;
   forked_hub = this;
@@ -220,6 +221,7 @@ void Hub::mark_forked() noexcept {
 // The child has this thread and the greenlet that forked; the others are gone without unwinding.
 void Hub::after_fork() noexcept {
   forked_ = false;
+  survivor_->pending &= static_cast<std::uint8_t>(~pending_fork);
   forked_hub = nullptr;
   this_hub = this;
   ++forks_;
@@ -235,6 +237,8 @@ void Hub::after_fork() noexcept {
     greenlet.flags |= flag_killed | flag_read;
     greenlet.life.fetch_or(life_dead, std::memory_order_relaxed);
   };
+  timers_.forget();
+  rearm_timeouts(*survivor_);
   gone(main_);
   stacks_.for_each(gone);
   if (extension != nullptr) extension->forked();

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <ctime>
 #include <limits>
+#include <memory>
 #include <new>
 #include <system_error>
 
@@ -42,8 +43,8 @@ class Loop::Signal {
 
 struct Loop::State {
   uv_loop_t loop;
-  uv_poll_t wake_handle;
-  uv_poll_t timer_handle;
+  uv_poll_t* wake_handle = nullptr;
+  uv_poll_t* timer_handle = nullptr;
   int wake_fd = -1;
   int timer_fd = -1;
   std::int64_t timer_at = never;  // what the timerfd is set to
@@ -70,25 +71,32 @@ void Loop::State::on_timer(uv_poll_t* handle, int, int) noexcept {
 }
 
 void Loop::State::open() {
+  auto wakes = std::make_unique<uv_poll_t>();
+  auto timers = std::make_unique<uv_poll_t>();
   wake_fd = real::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   timer_fd = real::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
   if (wake_fd < 0 || timer_fd < 0) {
     int error = errno;
     if (wake_fd >= 0) real::close(wake_fd);
+    if (timer_fd >= 0) real::close(timer_fd);
     fail(error, "fern::Hub::current(): cannot make a hub");
   }
   timer_at = never;
-  wake_handle.data = timer_handle.data = this;
-  uv_poll_init(&loop, &wake_handle, wake_fd);
-  uv_poll_init(&loop, &timer_handle, timer_fd);
-  uv_poll_start(&wake_handle, UV_READABLE, on_wake);
-  uv_poll_start(&timer_handle, UV_READABLE, on_timer);
+  wake_handle = wakes.release();
+  timer_handle = timers.release();
+  wake_handle->data = timer_handle->data = this;
+  uv_poll_init(&loop, wake_handle, wake_fd);
+  uv_poll_init(&loop, timer_handle, timer_fd);
+  uv_poll_start(wake_handle, UV_READABLE, on_wake);
+  uv_poll_start(timer_handle, UV_READABLE, on_timer);
 }
 
+// The handles are freed at the next poll.
 void Loop::State::close() noexcept {
-  uv_close(reinterpret_cast<uv_handle_t*>(&wake_handle), nullptr);
-  uv_close(reinterpret_cast<uv_handle_t*>(&timer_handle), nullptr);
-  uv_run(&loop, UV_RUN_NOWAIT);
+  for (uv_poll_t* handle : {wake_handle, timer_handle}) {
+    uv_close(reinterpret_cast<uv_handle_t*>(handle),
+             [](uv_handle_t* closed) { delete reinterpret_cast<uv_poll_t*>(closed); });
+  }
   real::close(wake_fd);
   real::close(timer_fd);
 }
@@ -111,7 +119,12 @@ Loop::~Loop() {
   uv_walk(
       &state_->loop,
       [](uv_handle_t* handle, void*) {
-        if (!uv_is_closing(handle)) uv_close(handle, nullptr);
+        if (uv_is_closing(handle)) return;
+        if (handle->type == UV_POLL) {
+          uv_close(handle, [](uv_handle_t* closed) { delete static_cast<Watch*>(closed->data); });
+        } else if (handle->type == UV_SIGNAL) {
+          uv_close(handle, [](uv_handle_t* closed) { delete static_cast<Signal*>(closed->data); });
+        }
       },
       nullptr);
   uv_run(&state_->loop, UV_RUN_NOWAIT);
@@ -224,28 +237,12 @@ void Loop::unlisten(Signal& signal) noexcept {
 }
 
 // The eventfd and the timerfd are shared with the parent: a child that read them would take the
-// parent's wake-ups.
+// parent's wake-ups. Nothing runs here: this may be a small stack.
 void Loop::forked() noexcept {
   State& state = *state_;
   FERN_ASSERT(uv_loop_fork(&state.loop) == 0, "fern::core::Loop::forked(): libuv refused");
-  int wake = real::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  int timer = real::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-  FERN_ASSERT(wake >= 0 && timer >= 0, "fern::core::Loop::forked(): no descriptors left");
-  uv_poll_stop(&state.wake_handle);
-  uv_poll_stop(&state.timer_handle);
-  uv_close(reinterpret_cast<uv_handle_t*>(&state.wake_handle), nullptr);
-  uv_close(reinterpret_cast<uv_handle_t*>(&state.timer_handle), nullptr);
-  uv_run(&state.loop, UV_RUN_NOWAIT);
-  real::close(state.wake_fd);
-  real::close(state.timer_fd);
-  state.wake_fd = wake;
-  state.timer_fd = timer;
-  state.timer_at = never;
-  uv_poll_init(&state.loop, &state.wake_handle, wake);
-  uv_poll_init(&state.loop, &state.timer_handle, timer);
-  state.wake_handle.data = state.timer_handle.data = &state;
-  uv_poll_start(&state.wake_handle, UV_READABLE, State::on_wake);
-  uv_poll_start(&state.timer_handle, UV_READABLE, State::on_timer);
+  state.close();
+  state.open();
 }
 
 }  // namespace fern::core

@@ -38,6 +38,12 @@ struct TimeoutAccess {
     return first;
   }
 
+  static void rearm(core::Greenlet& greenlet) noexcept {
+    for (Timeout* scope = greenlet.timeouts; scope != nullptr; scope = scope->outer_) {
+      if (scope->pending()) greenlet.hub->timers().start(timer(*scope), scope->deadline_.ns());
+    }
+  }
+
   static void update_pending(core::Greenlet& greenlet) noexcept {
     if (first_expired(greenlet) == nullptr) {
       greenlet.pending &= static_cast<std::uint8_t>(~core::pending_timeout);
@@ -117,6 +123,8 @@ void throw_expired(Greenlet& running) { TimeoutAccess::raise(running); }
 bool from_open_scope(const Greenlet& running, const TimeoutError& error) noexcept {
   return TimeoutAccess::open(running, error);
 }
+
+void rearm_timeouts(Greenlet& greenlet) noexcept { TimeoutAccess::rearm(greenlet); }
 
 }  // namespace core
 }  // namespace fern

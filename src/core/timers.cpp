@@ -84,21 +84,29 @@ void sort(Timer& head) noexcept {
 
 }  // namespace
 
-Timers::Timers() noexcept {
+Timers::Timers() noexcept { forget(); }
+
+void Timers::forget() noexcept {
   for (auto& level : wheel_) {
     for (auto& slot : level) make_empty(slot.head);
   }
   make_empty(firing_.head);
+  for (auto& level : filled_) {
+    for (auto& word : level) word = 0;
+  }
+  count_ = 0;
+  ++era_;
 }
 
 void Timers::start(Timer& timer, std::int64_t deadline) noexcept {
   timer.deadline = deadline > 0 ? deadline : 0;
+  timer.era = era_;
   insert(timer);
   ++count_;
 }
 
 void Timers::cancel(Timer& timer) noexcept {
-  if (!timer.started()) return;
+  if (!timer.started() || timer.era != era_) return;
   unlink(timer);
   --count_;
 }

@@ -21,6 +21,7 @@ struct Timer {
   std::int64_t deadline = 0;
   void (*fire)(Timer*) noexcept = nullptr;  // on the hub's stack; may start and cancel timers
   std::uint16_t slot = 0;                   // level * 256 + slot
+  std::uint32_t era = 0;                    // which forget() it comes after
 
   bool started() const noexcept { return next != nullptr; }
 };
@@ -36,6 +37,9 @@ class Timers {
 
   // cancel() is idempotent.
   void cancel(Timer& timer) noexcept;
+
+  // forget() drops all timers without touching them; cancel() of one is nothing from now on.
+  void forget() noexcept;
 
   // expire() fires all that are due at `now`, in order of deadline, ties in order of start.
   // A timer that is started meanwhile and is due already fires in the next call.
@@ -69,6 +73,7 @@ class Timers {
   List firing_;
   std::uint64_t tick_ = 0;  // every slot before this one has been emptied
   std::uint64_t count_ = 0;
+  std::uint32_t era_ = 0;
 };
 
 }  // namespace fern::core
