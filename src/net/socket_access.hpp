@@ -16,6 +16,9 @@ struct SocketAccess {
   // opened() adopts a new, non-blocking one, or throws for `what` when it is negative.
   static Socket opened(int fd, bool stream, const char* what);
 
+  // limit() is the earlier of the Deadline and what set_timeout() allows.
+  static Deadline limit(const Socket& socket, Deadline deadline) { return socket.limit(deadline); }
+
   static void set_no_delay(int fd) noexcept;
 };
 
