@@ -22,6 +22,7 @@
 #include <fern/queue.hpp>
 #include <fern/semaphore.hpp>
 #include <fern/selector.hpp>
+#include <fern/server.hpp>
 #include <fern/socket.hpp>
 #include <fern/timeout.hpp>
 #include <fern/wait.hpp>

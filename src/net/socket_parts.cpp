@@ -26,8 +26,8 @@ struct Message {
 std::size_t result(ssize_t moved, const char* what, int& error) {
   error = moved < 0 ? errno : 0;
   if (moved >= 0) return static_cast<std::size_t>(moved);
-  bool ours = error == io::error_deadline || error == io::error_interrupted ||
-              error == io::error_in_hub;
+  bool ours =
+      error == io::error_deadline || error == io::error_interrupted || error == io::error_in_hub;
   if (ours) net::fail(error, what);
   return 0;
 }
