@@ -1,14 +1,18 @@
 #include "support.hpp"
 
+#include <fern/async_result.hpp>
 #include <fern/errors.hpp>
 #include <fern/event.hpp>
 #include <fern/greenlet.hpp>
 #include <fern/hub.hpp>
+#include <fern/queue.hpp>
+#include <fern/semaphore.hpp>
 #include <fern/timeout.hpp>
 #include <fern/wait.hpp>
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -78,6 +82,37 @@ TEST_F(EventTest, SetWakesWaitersInTheirOrderWithinTheOneReadyQueue) {
   fern::joinall(all);
   EXPECT_EQ(log, (Log{"wait 0", "wait 1", "wait 2", "set", "spawned before", "woke 0", "woke 1",
                       "woke 2", "spawned after"}));
+}
+
+// gevent: one FIFO for whatever makes ready, in the order in which it was done.
+TEST_F(EventTest, WakeUpsOfAllKindsComeInTheOrderInWhichTheyWereMade) {
+  Event event;
+  fern::Queue<int> queue;
+  fern::Semaphore semaphore(0);
+  fern::AsyncResult<int> result;
+  Log log;
+  std::vector<Greenlet<void>> all;
+  auto wait = [&](std::string name, std::function<void()> f) {
+    all.push_back(spawn([&log, name, f] {
+      f();
+      log.push_back(name);
+    }));
+  };
+  wait("event", [&] { event.wait(); });
+  wait("queue", [&] { queue.get(); });
+  wait("semaphore", [&] { semaphore.acquire(); });
+  wait("result", [&] { result.get(); });
+  auto yields = spawn([] { fern::yield(); });
+  wait("join", [&] { yields.join(); });
+  fern::yield();
+  semaphore.release();
+  queue.put(1);
+  result.set(1);
+  wait("spawned", [] {});
+  event.set();
+  EXPECT_TRUE(log.empty());
+  fern::joinall(all);
+  EXPECT_EQ(log, (Log{"semaphore", "queue", "result", "spawned", "event", "join"}));
 }
 
 // gevent: set() and clear() at once still wake everybody, with true.

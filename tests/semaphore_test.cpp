@@ -10,6 +10,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <mutex>
 #include <stdexcept>
 #include <string>
@@ -42,11 +43,12 @@ TEST_F(SemaphoreTest, CountsPermits) {
   EXPECT_EQ(Semaphore().counter(), 1);
 }
 
-TEST_F(SemaphoreTest, RefusesNegativeNumbers) {
+TEST_F(SemaphoreTest, RefusesNumbersThatAreNegativeOrTooLarge) {
   EXPECT_THROW(Semaphore(-1), std::invalid_argument);
   EXPECT_THROW(BoundedSemaphore(-1), std::invalid_argument);
   Semaphore semaphore(0);
   EXPECT_THROW(semaphore.release(-1), std::invalid_argument);
+  EXPECT_THROW(semaphore.release(PTRDIFF_MAX), std::logic_error);
   EXPECT_EQ(semaphore.counter(), 0);
 }
 

@@ -29,21 +29,20 @@ bool Semaphore::acquire_slow(Deadline deadline) {
 
 std::ptrdiff_t Semaphore::release(std::ptrdiff_t permits) {
   if (permits < 0) throw std::invalid_argument("Semaphore::release(): a negative number");
-  Word more = static_cast<Word>(permits) * one;
   Word word = lock_.value();
-  std::ptrdiff_t now = static_cast<std::ptrdiff_t>(word / one) + permits;
-  if ((word & waiters) == 0 && permits <= bound_ && now <= bound_ &&
-      lock_.change(word, word + more)) {
-    return now;
+  auto count = static_cast<std::ptrdiff_t>(word / one);
+  if ((word & waiters) == 0 && permits <= bound_ - count &&
+      lock_.change(word, word + static_cast<Word>(permits) * one)) {
+    return count + permits;
   }
   Held held(lock_, queue_, waiters);
   word = lock_.value();
-  now = static_cast<std::ptrdiff_t>(word / one);
-  if (permits > bound_ - now) throw std::logic_error("Semaphore::release(): released too often");
-  lock_.set(word + more);
+  count = static_cast<std::ptrdiff_t>(word / one);
+  if (permits > bound_ - count) throw std::logic_error("Semaphore::release(): released too often");
+  lock_.set(word + static_cast<Word>(permits) * one);
   for (std::ptrdiff_t i = 0; i < permits && queue_.notify_one(); ++i) {
   }
-  return now + permits;
+  return count + permits;
 }
 
 }  // namespace fern
