@@ -23,6 +23,8 @@
 #include <fern/semaphore.hpp>
 #include <fern/selector.hpp>
 #include <fern/server.hpp>
+#include <fern/signal.hpp>
 #include <fern/socket.hpp>
+#include <fern/thread_pool.hpp>
 #include <fern/timeout.hpp>
 #include <fern/wait.hpp>

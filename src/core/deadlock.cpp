@@ -35,15 +35,20 @@ bool Hub::nothing_pending() noexcept {
 
 // Called when nothing is ready and nothing is pending. If that goes for the whole process, the
 // main greenlet is woken to throw. Whether another thread could wake us costs a look into /proc,
-// too much for each time that a thread feeds this hub: asked at once, then once a while later.
+// too much for each time that a thread feeds this hub: asked at once, and then, since threads end
+// without telling, again after twice the time that it has been so.
 std::int64_t Hub::stuck(std::int64_t now) noexcept {
   if (main_.state == State::Dead && greenlets_ == 0) std::exit(0);  // a fork's last greenlet ended
+  if (stuck_since_ == 0) stuck_since_ = now;
   if (!Registry::all_stuck(*this)) return stall_deadline(now);
-  if (now < ask_at_) return ask_at_;
-  ask_at_ = now + ask_every_ns;
-  if (!Registry::declare(*this)) return stall_deadline(now);
-  declare_deadlock();
-  return stall_deadline(now);
+  if (now >= ask_at_) {
+    ask_at_ = now + std::max(ask_every_ns, now - stuck_since_);
+    if (Registry::declare(*this)) {
+      declare_deadlock();
+      return now;
+    }
+  }
+  return std::min(ask_at_, stall_deadline(now));
 }
 
 void Hub::declare_deadlock() noexcept {
@@ -62,7 +67,6 @@ void Hub::declare_deadlock() noexcept {
 // Another thread may still wake us, so sleep on; but say so after a while.
 std::int64_t Hub::stall_deadline(std::int64_t now) noexcept {
   if (stall_reported_ || stall_ns() == never) return never;
-  if (stuck_since_ == 0) stuck_since_ = now;
   if (now - stuck_since_ >= stall_ns()) {
     report_stall(now);
     return never;

@@ -194,6 +194,7 @@ void Hub::idle() noexcept {
     loop_->poll(true, until);
   }
   sleeping_.store(false, std::memory_order_seq_cst);
+  if (head_ != nullptr || mailbox_.load(std::memory_order_relaxed) != nullptr) stuck_since_ = 0;
   if (waits_stuck_) Registry::unstuck(*this);
   if (deadlocked_.exchange(false)) declare_deadlock();
 }

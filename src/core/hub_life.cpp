@@ -92,6 +92,7 @@ void Hub::open() {
   trim_at_ = 0;
   timers_.expire(polled_at_);
   budget_ = granted_ = 1;
+  external_ = 0;  // what the last thread's end has left
   exit_limit = std::chrono::seconds(1);
 }
 

@@ -86,6 +86,17 @@ struct Workers::State {
     return job;
   }
 
+  // One thread more, with the mutex held; 0 or an errno.
+  int start() noexcept {
+    ++alive;
+    ++owners;
+    int error = start_thread(thread, this);
+    if (error == 0) return 0;
+    --alive;
+    --owners;
+    return error;
+  }
+
   static void* thread(void* self) noexcept;
   void serve() noexcept;
   static void drop(State* state, std::unique_lock<std::mutex> lock) noexcept {
@@ -102,6 +113,10 @@ void Workers::State::serve() noexcept {
   for (;;) {
     auto limit = std::chrono::steady_clock::now() + idle_limit;
     ++idle;
+    if (queued == 0 && !counted) {
+      core::service_thread_idle(1);  // made for a job that another has taken
+      counted = true;
+    }
     while (queued == 0 && !closed) {
       if (work.wait_until(lock, limit) == std::cv_status::timeout) break;
     }
@@ -115,6 +130,8 @@ void Workers::State::serve() noexcept {
     counted = true;
     job.finish(job);
     lock.lock();
+    // A job that used Fern has left a hub, which ends with its thread: no idle one keeps it.
+    if (core::Hub::here() != nullptr && (queued <= idle || start() == 0)) break;
   }
   --alive;
   if (counted) core::service_thread_idle(-1);
@@ -122,6 +139,7 @@ void Workers::State::serve() noexcept {
 }
 
 void* Workers::State::thread(void* self) noexcept {
+  pthread_setname_np(pthread_self(), "fern-worker");
   static_cast<State*>(self)->serve();
   return nullptr;
 }
@@ -158,13 +176,8 @@ int Workers::submit(Job& job) noexcept {
   }
   std::unique_lock lock(state->mutex);
   if (state->idle <= state->queued && state->alive < state->most) {
-    ++state->alive;
-    ++state->owners;
-    if (int error = start_thread(State::thread, state); error != 0) {
-      --state->alive;
-      --state->owners;
-      if (state->alive == 0) return error;
-    }
+    int error = state->start();
+    if (error != 0 && state->alive == 0) return error;
   }
   job.next = nullptr;
   (state->queued == 0 ? state->first : state->last->next) = &job;

@@ -1,0 +1,306 @@
+#include "fern/thread_pool.hpp"
+
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <numeric>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "children.hpp"
+#include "fern/errors.hpp"
+#include "fern/event.hpp"
+#include "fern/greenlet.hpp"
+#include "fern/hub.hpp"
+#include "fern/timeout.hpp"
+#include "fern/wait.hpp"
+#include "support.hpp"
+
+using fern::ThreadPool;
+using namespace std::chrono_literals;
+
+namespace {
+
+class ThreadPoolTest : public FernTest {
+ protected:
+  ThreadPoolTest() { may_keep_heap("idle threads keep their pool"); }
+
+  static void block(std::chrono::milliseconds time) { std::this_thread::sleep_for(time); }
+};
+
+TEST_F(ThreadPoolTest, InThreadRunsInAnotherThreadWhileGreenletsRun) {
+  int ticks = 0;
+  bool done = false;
+  auto ticker = fern::spawn([&] {
+    for (; !done; ++ticks) fern::sleep(1ms);
+  });
+  auto id = fern::in_thread([] {
+    block(20ms);
+    return std::this_thread::get_id();
+  });
+  EXPECT_NE(id, std::this_thread::get_id());
+  EXPECT_GT(ticks, 1);
+  done = true;
+  ticker.join();
+}
+
+TEST_F(ThreadPoolTest, InThreadGivesWhatTheFunctionReturnsOrThrows) {
+  EXPECT_EQ(fern::in_thread([](int a, int b) { return a * b; }, 6, 7), 42);
+  auto unique = fern::in_thread([](std::unique_ptr<int> p) { return p; }, std::make_unique<int>(5));
+  EXPECT_EQ(*unique, 5);
+  int local = 0;
+  fern::in_thread([&] { local = 1; });
+  EXPECT_EQ(local, 1);
+  EXPECT_THROW(fern::in_thread([] { throw std::out_of_range("far"); }), std::out_of_range);
+}
+
+TEST_F(ThreadPoolTest, ManyInThreadsAtOnceShareTheThreads) {
+  std::vector<fern::Greenlet<int>> calls;
+  for (int i = 0; i < 500; ++i) {
+    calls.push_back(fern::spawn([i] { return fern::in_thread([i] { return i; }); }));
+  }
+  int sum = 0;
+  for (auto& call : calls) sum += call.get();
+  EXPECT_EQ(sum, 499 * 250);
+}
+
+TEST_F(ThreadPoolTest, AKillWaitsForTheEndOfAnInThreadAndComesAtTheNextWait) {
+  std::atomic<bool> ended{false};
+  std::string log;
+  auto caller = fern::spawn([&] {
+    fern::in_thread([&] {
+      block(10ms);
+      ended = true;
+    });
+    log += ended ? "after the end " : "too early ";
+    fern::sleep(1h);
+    log += "never";
+  });
+  fern::sleep(1ms);
+  caller.kill();
+  EXPECT_TRUE(caller.killed());
+  EXPECT_EQ(log, "after the end ");
+}
+
+TEST_F(ThreadPoolTest, ATimeoutWaitsForTheEndOfAnApplyToo) {
+  ThreadPool pool(1);
+  std::atomic<bool> ended{false};
+  fern::Timeout timeout(1ms);
+  EXPECT_EQ(pool.apply([&] {
+    block(5ms);
+    ended = true;
+    return 3;
+  }),
+            3);
+  EXPECT_TRUE(ended);
+  EXPECT_THROW(fern::sleep(1h), fern::TimeoutError);
+}
+
+TEST_F(ThreadPoolTest, TheHubsOwnStackMayNotWaitForAThread) {
+  ThreadPool pool(1);
+  int refused = 0;
+  std::vector<fern::AsyncResult<int>> spawned;
+  fern::Hub::current().post([&] {
+    try {
+      fern::in_thread([] {});
+    } catch (const fern::BlockingInHub&) {
+      ++refused;
+    }
+    try {
+      pool.apply([] {});
+    } catch (const fern::BlockingInHub&) {
+      ++refused;
+    }
+    spawned.push_back(pool.spawn([] { return 1; }));
+  });
+  fern::sleep(1ms);
+  EXPECT_EQ(refused, 2);
+  EXPECT_EQ(spawned.at(0).get(), 1);
+}
+
+TEST_F(ThreadPoolTest, SpawnGivesAResultToWaitFor) {
+  ThreadPool pool(2);
+  auto sum = pool.spawn([](int a, int b) { return a + b; }, 1, 2);
+  auto nothing = pool.spawn([] {});
+  auto failure = pool.spawn([]() -> int { throw std::runtime_error("no"); });
+  auto unique = pool.spawn([] { return std::make_unique<int>(4); });
+  EXPECT_EQ(sum.get(), 3);
+  nothing.get();
+  EXPECT_THROW(failure.get(), std::runtime_error);
+  EXPECT_EQ(*unique.get(), 4);
+  EXPECT_TRUE(pool.waitall());
+}
+
+TEST_F(ThreadPoolTest, RunsNoMoreAtOnceThanItsSize) {
+  ThreadPool pool(3);
+  std::atomic<int> now{0};
+  std::atomic<int> most{0};
+  for (int i = 0; i < 30; ++i) {
+    pool.spawn([&] {
+      int running = ++now;
+      int before = most;
+      while (before < running && !most.compare_exchange_weak(before, running)) {
+      }
+      block(1ms);
+      --now;
+    });
+  }
+  EXPECT_EQ(pool.size(), 3U);
+  EXPECT_TRUE(pool.waitall());
+  EXPECT_LE(most, 3);
+  EXPECT_EQ(pool.pending(), 0U);
+}
+
+TEST_F(ThreadPoolTest, CallsBeginInTheOrderInWhichTheyCame) {
+  ThreadPool pool(1);
+  std::string order;
+  for (char letter = 'a'; letter <= 'j'; ++letter) pool.spawn([&, letter] { order += letter; });
+  pool.waitall();
+  EXPECT_EQ(order, "abcdefghij");
+}
+
+TEST_F(ThreadPoolTest, WaitallGivesUpWhenTheDeadlinePasses) {
+  ThreadPool pool(1);
+  std::mutex hold;
+  hold.lock();
+  auto held = pool.spawn([&] { std::lock_guard wait(hold); });
+  EXPECT_FALSE(pool.waitall(2ms));
+  EXPECT_EQ(pool.pending(), 1U);
+  hold.unlock();
+  EXPECT_TRUE(pool.waitall());
+  EXPECT_TRUE(held.ready());
+}
+
+TEST_F(ThreadPoolTest, TakesNoMoreWorkOnceShutDown) {
+  ThreadPool pool(1);
+  auto last = pool.spawn([] {
+    block(2ms);
+    return 1;
+  });
+  EXPECT_TRUE(pool.shutdown());
+  EXPECT_EQ(*last.value(), 1);
+  EXPECT_THROW(pool.spawn([] {}), std::logic_error);
+  EXPECT_THROW(pool.apply([] {}), std::logic_error);
+  EXPECT_TRUE(pool.shutdown());
+}
+
+TEST_F(ThreadPoolTest, WhatWasGivenToItRunsAfterItIsGone) {
+  auto result = [] {
+    ThreadPool pool(1);
+    pool.spawn([] { block(2ms); });
+    return pool.spawn([] { return 7; });
+  }();
+  EXPECT_EQ(result.get(), 7);
+}
+
+TEST_F(ThreadPoolTest, MapAndImapCallTheFunctionInThreads) {
+  ThreadPool pool(3);
+  std::vector<int> numbers(20);
+  std::iota(numbers.begin(), numbers.end(), 0);
+  auto self = std::this_thread::get_id();
+  auto twice = [self](int n) { return std::this_thread::get_id() == self ? -1 : 2 * n; };
+  std::vector<int> expected;
+  for (int n : numbers) expected.push_back(2 * n);
+  EXPECT_EQ(pool.map(twice, numbers), expected);
+  std::vector<int> got;
+  for (int& each : pool.imap(twice, numbers)) got.push_back(each);
+  EXPECT_EQ(got, expected);
+  got.clear();
+  for (int& each : pool.imap_unordered(twice, numbers)) got.push_back(each);
+  std::sort(got.begin(), got.end());
+  EXPECT_EQ(got, expected);
+}
+
+TEST_F(ThreadPoolTest, AFailureInMapIsThrownInTheOrderOfTheInput) {
+  ThreadPool pool(4);
+  auto fail = [](int n) -> int {
+    block(std::chrono::milliseconds(5 - n));
+    if (n == 2 || n == 4) throw std::runtime_error(std::to_string(n));
+    return n;
+  };
+  try {
+    pool.map(fail, std::vector{1, 2, 3, 4});
+    ADD_FAILURE() << "nothing was thrown";
+  } catch (const std::runtime_error& error) {
+    EXPECT_STREQ(error.what(), "2");
+  }
+  pool.waitall();
+  fern::sleep(1ms);
+}
+
+TEST_F(ThreadPoolTest, ThreadsHaveSignalsBlocked) {
+  EXPECT_EQ(fern::in_thread([] {
+              sigset_t blocked;
+              ::pthread_sigmask(SIG_SETMASK, nullptr, &blocked);
+              return std::string(1, static_cast<char>('0' + ::sigismember(&blocked, SIGINT))) +
+                     static_cast<char>('0' + ::sigismember(&blocked, SIGSEGV));
+            }),
+            "10");
+}
+
+TEST_F(ThreadPoolTest, AThreadMayUseFernItself) {
+  pid_t task = 0;
+  EXPECT_EQ(fern::in_thread([&] {
+              task = ::gettid();
+              auto child = fern::spawn([] {
+                fern::sleep(1ms);
+                return 5;
+              });
+              return child.get();
+            }),
+            5);
+  // That thread ends, for its hub's sake.
+  while (std::filesystem::exists("/proc/self/task/" + std::to_string(task))) fern::sleep(1ms);
+}
+
+TEST_F(ThreadPoolTest, AJobUnderWayIsNoDeadEnd) {
+  ThreadPool pool(1);
+  fern::Event event;
+  // Nothing but the job could ever wake us.
+  auto job = pool.spawn([&] {
+    block(5ms);
+    event.set();
+  });
+  event.wait();
+  job.get();
+}
+
+TEST_F(ThreadPoolTest, WhenAllThreadsAreIdleADeadEndIsFound) {
+  ThreadPool pool(2);
+  EXPECT_EQ(pool.apply([] { return 1; }), 1);
+  EXPECT_EQ(fern::in_thread([] { return 1; }), 1);
+  fern::Event never;
+  EXPECT_THROW(never.wait(), fern::LoopExit);
+}
+
+TEST_F(ThreadPoolTest, AForkedChildMakesThreadsOfItsOwn) {
+  if (!fern::testing::children_may_switch) GTEST_SKIP() << "TSan cannot follow the child";
+  ThreadPool pool(1);
+  std::mutex hold;
+  hold.lock();
+  auto held = pool.spawn([&] { std::lock_guard wait(hold); });
+  EXPECT_EQ(fern::in_thread([] { return 1; }), 1);
+  EXPECT_TRUE(fern::testing::succeeded(fern::testing::in_child([&] {
+    if (fern::in_thread([] { return 2; }) != 2) return 1;
+    return pool.spawn([] { return 3; }).get() == 3 ? 0 : 2;
+  })));
+  hold.unlock();
+  held.get();
+}
+
+TEST_F(ThreadPoolTest, ASizeThatIsNotPositiveIsRefused) {
+  EXPECT_THROW(ThreadPool(0), std::invalid_argument);
+  EXPECT_THROW(ThreadPool(-1), std::invalid_argument);
+}
+
+}  // namespace
