@@ -187,7 +187,7 @@ void Hub::idle() noexcept {
     until = stuck(now);
     if (head_ != nullptr) return;  // LoopExit
   }
-  if (more_to_trim_) until = std::min(until, trim_at_);
+  if (stacks_.wants_trim(keep_free_stacks)) until = std::min(until, trim_at_);
   // Posters push, then look at sleeping_; we do the reverse: one of us sees the other.
   sleeping_.store(true, std::memory_order_seq_cst);
   if (mailbox_.load(std::memory_order_seq_cst) == nullptr) {
@@ -201,7 +201,7 @@ void Hub::idle() noexcept {
 
 void Hub::housekeeping(std::int64_t now) noexcept {
   if (now < trim_at_) return;
-  more_to_trim_ = stacks_.trim(keep_free_stacks);
+  stacks_.trim(keep_free_stacks);
   trim_at_ = now + trim_every_ns;
 }
 

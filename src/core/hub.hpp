@@ -222,7 +222,6 @@ class Hub final : public fern::Hub {
   bool forked_ = false;
   unsigned forks_ = 0;
   Greenlet* survivor_ = nullptr;   // who called fork
-  bool more_to_trim_ = true;       // an idle hub wakes for the next trim
   bool stall_reported_ = false;
   std::int64_t ask_at_ = 0;        // do not count threads again before
   std::int64_t stuck_since_ = 0;   // how long nothing has been ready nor pending; 0: not so

@@ -58,6 +58,7 @@ Stack stack_of(const Greenlet& block) noexcept {
 
 StackPool::Class& StackPool::class_of(std::size_t size) {
   if (size == 0) size = default_size;
+  if (size > largest_size) throw std::bad_alloc();
   size = round_up(std::max(size, smallest_size), page_size());
   if (default_.stride == 0) default_.stride = round_up(default_size, page_size());
   if (size == default_.stride) return default_;
@@ -78,7 +79,10 @@ Greenlet* StackPool::take(std::size_t size) {
   sizes.free = block->next;
   if (--sizes.free_count < sizes.unused) sizes.unused = sizes.free_count;
   --stats_.free;
-  if ((block->flags & flag_cold) != 0) --stats_.given_back;
+  if ((block->flags & flag_cold) != 0) {
+    --sizes.cold;
+    --stats_.given_back;
+  }
   return block;
 }
 
@@ -123,8 +127,9 @@ Slab* StackPool::map(Class& sizes) {
   if (base == MAP_FAILED) throw std::bad_alloc();
   madvise(base, bytes, MADV_NOHUGEPAGE);
 
-  // Ids and indices have 32 bits; a slab of the smallest stacks stays far below.
-  std::size_t count = (bytes - sizeof(Slab) - page_size()) / (stride + sizeof(Greenlet));
+  // Ids and indices have 32 bits; a slab of the smallest stacks stays far below. One too many at
+  // first: the head is rounded up to pages.
+  std::size_t count = bytes / (stride + sizeof(Greenlet)) + 1;
   while (round_up(sizeof(Slab) + sizeof(Greenlet) + count * sizeof(Greenlet), page_size()) +
              count * stride > bytes) {
     --count;
@@ -182,8 +187,9 @@ bool StackPool::open_more(Slab& slab) noexcept {
 // A guard that cannot be had is no reason to fail: locked memory refuses it, for one.
 void StackPool::guard(Slab& slab, std::uint32_t index) noexcept {
   char* page = slab.stacks + index * slab.stride;
-  if (guard_kind() == Guard::Install && madvise(page, page_size(), madv_guard_install) == 0) return;
-  if (mprotect_guards.load(std::memory_order_relaxed) < max_map_count() / 4 &&
+  if (best_guard_ == Guard::Install && madvise(page, page_size(), madv_guard_install) == 0) return;
+  if (best_guard_ != Guard::None &&
+      mprotect_guards.load(std::memory_order_relaxed) < max_map_count() / 4 &&
       mprotect(page, page_size(), PROT_NONE) == 0) {
     mprotect_guards.fetch_add(1, std::memory_order_relaxed);
     return;
@@ -191,31 +197,36 @@ void StackPool::guard(Slab& slab, std::uint32_t index) noexcept {
   ++stats_.unguarded;
 }
 
-bool StackPool::trim(std::size_t keep) noexcept {
-  std::size_t left = trim(default_, keep);
-  for (Class* sizes = others_; sizes != nullptr; sizes = sizes->next) left += trim(*sizes, keep);
-  return left > 0;
+void StackPool::trim(std::size_t keep) noexcept {
+  trim(default_, keep);
+  for (Class* sizes = others_; sizes != nullptr; sizes = sizes->next) trim(*sizes, keep);
+}
+
+bool StackPool::wants_trim(std::size_t keep) const noexcept {
+  auto warm = [keep](const Class& sizes) { return sizes.free_count > keep + sizes.cold; };
+  if (warm(default_)) return true;
+  for (Class* sizes = others_; sizes != nullptr; sizes = sizes->next) {
+    if (warm(*sizes)) return true;
+  }
+  return false;
 }
 
 // The free list is LIFO, so what has been unused longest is at its end: mark that, then give back
 // whole runs of marked neighbours with one call each. Guards survive MADV_DONTNEED.
-std::size_t StackPool::trim(Class& sizes, std::size_t keep) noexcept {
+void StackPool::trim(Class& sizes, std::size_t keep) noexcept {
   std::size_t cold = sizes.unused > keep ? sizes.unused - keep : 0;
   sizes.unused = sizes.free_count;
   std::size_t skip = sizes.free_count - std::min(cold, sizes.free_count);
   std::size_t fresh = 0;  // marked now
-  std::size_t warm = 0;   // not marked yet, beyond `keep`
   std::size_t place = 0;
   for (Greenlet* block = sizes.free; block != nullptr; block = block->next, ++place) {
     if ((block->flags & flag_cold) != 0) continue;
-    if (place >= skip) {
-      block->flags |= flag_cold | flag_read;  // flag_read: to be given back in this pass
-      ++fresh;
-    } else if (place >= keep) {
-      ++warm;
-    }
+    if (place < skip) continue;
+    block->flags |= flag_cold | flag_read;  // flag_read: to be given back in this pass
+    ++fresh;
   }
-  if (fresh == 0) return warm;
+  if (fresh == 0) return;
+  sizes.cold += fresh;
   stats_.given_back += fresh;
   for (Slab* slab = sizes.slabs; slab != nullptr; slab = slab->next) {
     for (std::uint32_t i = 0; i < slab->used;) {
@@ -229,7 +240,6 @@ std::size_t StackPool::trim(Class& sizes, std::size_t keep) noexcept {
       i = end + 1;
     }
   }
-  return warm;
 }
 
 StackStats StackPool::stats() const noexcept { return stats_; }

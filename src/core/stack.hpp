@@ -38,6 +38,9 @@ inline std::size_t page_size() noexcept { return 4096; }
 std::size_t page_size() noexcept;
 #endif
 
+// guard_kind() is what this kernel offers, probed once.
+Guard guard_kind() noexcept;
+
 struct StackSizes;
 
 struct Slab {
@@ -68,14 +71,18 @@ struct StackSizes {
   Slab* slabs = nullptr;         // newest first
   Greenlet* free = nullptr;
   std::size_t free_count = 0;
+  std::size_t cold = 0;          // free ones whose memory has gone back
   std::size_t unused = 0;        // least free_count since the last trim
 };
 
 // StackPool serves one hub; only its thread calls it.
 class StackPool {
  public:
+  explicit StackPool(Guard best = guard_kind()) noexcept : best_guard_(best) {}
+
   static constexpr std::size_t default_size = 256 * 1024;
   static constexpr std::size_t smallest_size = 16 * 1024;  // room for a signal frame and a throw
+  static constexpr std::size_t largest_size = std::size_t{1} << 44;
 
   // take() gives a block with its stack, guarded, contents unspecified; LIFO. The size is rounded
   // up to pages. Throws std::bad_alloc when the system is out of memory and changes nothing.
@@ -85,8 +92,11 @@ class StackPool {
   void give(Greenlet* block) noexcept;
 
   // trim() gives back, in bulk, the memory of stacks that stayed unused since the call before the
-  // last, beyond `keep`; true while another call could free more. Called about once a second.
-  bool trim(std::size_t keep) noexcept;
+  // last, beyond `keep` of each size. Called about once a second.
+  void trim(std::size_t keep) noexcept;
+
+  // wants_trim() asks whether there is memory to give back, at the next call or the one after.
+  bool wants_trim(std::size_t keep) const noexcept;
 
   // for_each() calls f(Greenlet&) for every block ever handed out.
   template <class F>
@@ -102,8 +112,9 @@ class StackPool {
   Slab* map(Class& sizes);
   bool open_more(Slab& slab) noexcept;
   void guard(Slab& slab, std::uint32_t index) noexcept;
-  std::size_t trim(Class& sizes, std::size_t keep) noexcept;
+  void trim(Class& sizes, std::size_t keep) noexcept;
 
+  Guard best_guard_;
   Class default_;
   Class* others_ = nullptr;
   std::uint32_t next_id_ = 1;
@@ -123,8 +134,6 @@ Stack stack_of(const Greenlet& block) noexcept;
 // stack_touched() is how many bytes of it are resident, from the top down to the lowest page.
 std::size_t stack_touched(const Stack& stack);
 
-// guard_kind() is what this kernel offers, probed once.
-Guard guard_kind() noexcept;
 std::size_t max_map_count() noexcept;
 
 }  // namespace fern::core

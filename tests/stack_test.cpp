@@ -1,0 +1,314 @@
+#include "core/stack.hpp"
+
+#include <fern/greenlet.hpp>
+#include <fern/wait.hpp>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <fstream>
+#include <limits>
+#include <new>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "children.hpp"
+#include "core/greenlet.hpp"
+#include "core/hub.hpp"
+#include "support.hpp"
+
+using namespace std::chrono_literals;
+using fern::core::Greenlet;
+using fern::core::Guard;
+using fern::core::Stack;
+using fern::core::stack_at;
+using fern::core::stack_of;
+using fern::core::StackPool;
+using fern::testing::in_child;
+using fern::testing::succeeded;
+
+namespace {
+
+constexpr std::size_t kib = 1024;
+constexpr std::size_t mib = 1024 * kib;
+
+// Slabs are never unmapped, so neither are pools destroyed.
+StackPool& new_pool(Guard guard = fern::core::guard_kind()) {
+  static auto* pools = new std::vector<StackPool*>;
+  pools->push_back(new StackPool(guard));
+  return *pools->back();
+}
+
+class StackTest : public FernTest {
+ protected:
+  StackTest() { may_keep_heap("pools are never destroyed"); }
+};
+
+std::size_t mappings() {
+  std::ifstream maps("/proc/self/maps");
+  return static_cast<std::size_t>(
+      std::count(std::istreambuf_iterator<char>(maps), std::istreambuf_iterator<char>(), '\n'));
+}
+
+std::size_t resident_bytes(const char* from, std::size_t size) {
+  std::vector<unsigned char> pages(size / fern::core::page_size());
+  if (::mincore(const_cast<char*>(from), size, pages.data()) != 0) return 0;
+  return static_cast<std::size_t>(std::count_if(pages.begin(), pages.end(), [](auto page) {
+           return (page & 1) != 0;
+         })) *
+         fern::core::page_size();
+}
+
+bool faults(char* address) {
+  return !succeeded(in_child([=] {
+    ::signal(SIGSEGV, SIG_DFL);
+    *static_cast<volatile char*>(address) = 1;
+    return 0;
+  }));
+}
+
+}  // namespace
+
+TEST_F(StackTest, HasTheSizeAskedForInWholePagesGuardIncluded) {
+  StackPool& pool = new_pool();
+  auto size_of = [&](std::size_t asked) {
+    Greenlet* block = pool.take(asked);
+    std::size_t size = stack_of(*block).size() + fern::core::page_size();
+    pool.give(block);
+    return size;
+  };
+  EXPECT_EQ(size_of(256 * kib), 256 * kib);
+  EXPECT_EQ(size_of(0), StackPool::default_size);
+  EXPECT_EQ(size_of(1), StackPool::smallest_size);
+  EXPECT_EQ(size_of(64 * kib + 1), 68 * kib);
+  EXPECT_EQ(size_of(20 * mib), 20 * mib);
+  EXPECT_EQ(size_of(100 * mib + 5), 100 * mib + 4 * kib);
+}
+
+TEST_F(StackTest, IsWritableFromItsBottomToItsTopAndNotBelow) {
+  for (Guard guard : {fern::core::guard_kind(), Guard::Protect}) {
+    StackPool& pool = new_pool(guard);
+    Greenlet* below = pool.take(32 * kib);
+    Greenlet* block = pool.take(32 * kib);
+    Stack stack = stack_of(*block);
+    std::memset(stack.bottom, 1, stack.size());
+    std::memset(stack_of(*below).bottom, 1, stack_of(*below).size());
+    EXPECT_TRUE(faults(stack.bottom - 1));
+    EXPECT_TRUE(faults(stack.bottom - fern::core::page_size()));
+    EXPECT_EQ(pool.stats().unguarded, 0u);
+  }
+}
+
+TEST_F(StackTest, IsCountedWhenItCannotBeGuarded) {
+  StackPool& pool = new_pool(Guard::None);
+  pool.take();
+  pool.take();
+  EXPECT_EQ(pool.stats().unguarded, 2u);
+}
+
+TEST_F(StackTest, GuardsByMprotectStopAtHalfOfTheMappingsAllowed) {
+  if (fern::testing::under_valgrind()) GTEST_SKIP() << "valgrind has few mappings";
+  // In a child: the mappings would stay.
+  EXPECT_TRUE(succeeded(in_child([] {
+    StackPool& pool = new_pool(Guard::Protect);
+    std::size_t before = mappings();
+    std::size_t limit = fern::core::max_map_count();
+    for (std::size_t i = 0; i < limit / 4 + 100; ++i) pool.take(StackPool::smallest_size);
+    if (pool.stats().unguarded < 100 || pool.stats().unguarded > 200) return 1;
+    return mappings() - before <= limit / 2 + 100 ? 0 : 2;
+  })));
+}
+
+TEST_F(StackTest, IsReusedLastInFirstOut) {
+  StackPool& pool = new_pool();
+  Greenlet* a = pool.take();
+  Greenlet* b = pool.take();
+  Greenlet* other = pool.take(64 * kib);
+  EXPECT_NE(a, b);
+  pool.give(a);
+  pool.give(other);
+  pool.give(b);
+  EXPECT_EQ(pool.take(), b);
+  EXPECT_EQ(pool.take(), a);
+  EXPECT_EQ(pool.take(64 * kib), other);
+  EXPECT_EQ(pool.stats().made, 3u);
+}
+
+TEST_F(StackTest, IdsAreUniqueAcrossSizesAndSlabs) {
+  StackPool& pool = new_pool();
+  std::set<std::uint64_t> ids;
+  std::size_t taken = 0;
+  for (std::size_t size : {StackPool::default_size, 64 * kib, 1 * mib}) {
+    for (int i = 0; i < 300; ++i, ++taken) ids.insert(fern::core::id_of(*pool.take(size)));
+  }
+  EXPECT_EQ(ids.size(), taken);
+  EXPECT_EQ(ids.count(0), 0u);
+  EXPECT_GT(pool.stats().slabs, 3u);
+}
+
+TEST_F(StackTest, IsFoundByAnyAddressInIt) {
+  StackPool& pool = new_pool();
+  Greenlet* first = pool.take();
+  Greenlet* second = pool.take();
+  for (Greenlet* block : {first, second}) {
+    Stack stack = stack_of(*block);
+    EXPECT_EQ(stack_at(stack.bottom).block, block);
+    EXPECT_FALSE(stack_at(stack.bottom).in_guard);
+    EXPECT_EQ(stack_at(stack.top - 1).block, block);
+    EXPECT_EQ(stack_at(stack.bottom - 1).block, block);
+    EXPECT_TRUE(stack_at(stack.bottom - 1).in_guard);
+    EXPECT_TRUE(stack_at(stack.bottom - fern::core::page_size()).in_guard);
+  }
+  int here = 0;
+  EXPECT_EQ(stack_at(&here).block, nullptr);
+  EXPECT_EQ(stack_at(nullptr).block, nullptr);
+  EXPECT_EQ(stack_at(first).block, nullptr);
+  // Not handed out yet.
+  EXPECT_EQ(stack_at(stack_of(*second).top + 2 * StackPool::default_size).block, nullptr);
+}
+
+TEST_F(StackTest, TrimGivesMemoryBackThatStayedUnusedAndKeepsTheWarmOnes) {
+  StackPool& pool = new_pool();
+  std::vector<Greenlet*> blocks;
+  for (int i = 0; i < 50; ++i) {
+    blocks.push_back(pool.take());
+    Stack stack = stack_of(*blocks.back());
+    std::memset(stack.bottom, 7, stack.size());
+  }
+  for (Greenlet* block : blocks) pool.give(block);
+  EXPECT_TRUE(pool.wants_trim(10));
+  pool.trim(10);
+  EXPECT_EQ(pool.stats().given_back, 0u);
+  // Used meanwhile: these five stay warm beyond the ten.
+  std::vector<Greenlet*> used;
+  for (int i = 0; i < 15; ++i) used.push_back(pool.take());
+  for (Greenlet* block : used) pool.give(block);
+  pool.trim(10);
+  EXPECT_EQ(pool.stats().given_back, 25u);
+  EXPECT_TRUE(pool.wants_trim(10));
+  pool.trim(10);
+  EXPECT_EQ(pool.stats().given_back, 40u);
+  EXPECT_FALSE(pool.wants_trim(10));
+  std::size_t resident = 0;
+  for (Greenlet* block : blocks) {
+    resident += resident_bytes(stack_of(*block).bottom, stack_of(*block).size());
+  }
+  EXPECT_EQ(resident, 10 * (StackPool::default_size - fern::core::page_size()));
+  // What was given back can be had again, with its guard.
+  for (int i = 0; i < 50; ++i) {
+    Stack stack = stack_of(*pool.take());
+    std::memset(stack.bottom, 7, stack.size());
+  }
+  EXPECT_EQ(pool.stats().given_back, 0u);
+  EXPECT_EQ(pool.stats().made, 50u);
+  EXPECT_TRUE(faults(stack_of(*blocks[49]).bottom - 1));
+}
+
+TEST_F(StackTest, TouchedCountsFromTheTopToTheLowestPageUsed) {
+  StackPool& pool = new_pool();
+  Stack stack = stack_of(*pool.take());
+  EXPECT_EQ(fern::core::stack_touched(stack), 0u);
+  stack.top[-1] = 1;
+  EXPECT_EQ(fern::core::stack_touched(stack), fern::core::page_size());
+  stack.top[-100'000] = 1;
+  EXPECT_EQ(fern::core::stack_touched(stack), (100'000 / 4096 + 1) * std::size_t{4096});
+}
+
+TEST_F(StackTest, AnAbsurdSizeIsBadAllocAndChangesNothing) {
+  StackPool& pool = new_pool();
+  for (std::size_t size : {std::numeric_limits<std::size_t>::max(),
+                           std::numeric_limits<std::size_t>::max() - 4096, std::size_t{1} << 62,
+                           StackPool::largest_size + 1}) {
+    EXPECT_THROW(pool.take(size), std::bad_alloc) << size;
+  }
+  EXPECT_EQ(pool.stats().slabs, 0u);
+  EXPECT_THROW(fern::spawn(fern::SpawnOptions{.stack_size = ~std::size_t{0}}, [] {}), std::bad_alloc);
+  EXPECT_EQ(fern::Hub::current().greenlets(), 0u);
+}
+
+#if !defined(FERN_ASAN) && !defined(FERN_TSAN)
+// A sanitizer's shadow is beyond any limit.
+namespace {
+
+// Takes stacks until address space is out; returns how many, each written to.
+std::size_t take_all(StackPool& pool) {
+  std::size_t count = 0;
+  try {
+    for (;; ++count) *(stack_of(*pool.take()).top - 1) = 1;
+  } catch (const std::bad_alloc&) {
+  }
+  return count;
+}
+
+int limit_address_space(std::size_t more) {
+  std::ifstream statm("/proc/self/statm");
+  std::size_t pages = 0;
+  statm >> pages;
+  rlimit limit{};
+  limit.rlim_cur = limit.rlim_max = pages * fern::core::page_size() + more;
+  return ::setrlimit(RLIMIT_AS, &limit);
+}
+
+}  // namespace
+
+TEST_F(StackTest, ShortAddressSpaceIsUsedUpByEverSmallerSlabs) {
+  if (fern::testing::under_valgrind()) GTEST_SKIP() << "valgrind's own memory is counted too";
+  EXPECT_TRUE(succeeded(in_child([] {
+    StackPool& pool = new_pool();
+    if (limit_address_space(100 * mib) != 0) return 1;
+    std::size_t count = take_all(pool);
+    // All but what a last small slab could not take.
+    return count >= 98 * mib / StackPool::default_size ? 0 : 2;
+  })));
+}
+
+TEST_F(StackTest, ASpawnWithoutMemoryIsBadAllocAndEverythingElseGoesOn) {
+  if (fern::testing::under_valgrind()) GTEST_SKIP() << "valgrind's own memory is counted too";
+  EXPECT_TRUE(succeeded(in_child([] {
+    std::vector<fern::Greenlet<int>> some;
+    some.reserve(10'000);
+    if (limit_address_space(64 * mib) != 0) return 1;
+    bool refused = false;
+    try {
+      for (int i = 0; i < 10'000; ++i) {
+        some.push_back(fern::spawn([i] {
+          fern::sleep(1ms);
+          return i;
+        }));
+      }
+    } catch (const std::bad_alloc&) {
+      refused = true;
+    }
+    if (!refused || fern::Hub::current().greenlets() != some.size()) return 2;
+    // The smallest stacks have a slab of their own, for which there is no room either.
+    try {
+      fern::spawn(fern::SpawnOptions{.name = "small", .stack_size = 8 * mib}, [] {});
+      return 3;
+    } catch (const std::bad_alloc&) {
+    }
+    fern::joinall(some);
+    for (std::size_t i = 0; i < some.size(); ++i) {
+      if (some[i].get() != static_cast<int>(i)) return 4;
+    }
+    std::size_t had = some.size();
+    some.clear();
+    for (std::size_t i = 0; i < had; ++i) some.push_back(fern::spawn([] { return 1; }));
+    fern::joinall(some);
+    return 0;
+  })));
+}
+#endif
+
+TEST_F(StackTest, AnIdleHubGivesUnusedMemoryBackAndThenSleeps) {
+  fern::core::Hub& hub = fern::core::Hub::current();
+  const int count = fern::testing::under_valgrind() ? 1100 : 2000;
+  for (int i = 0; i < count; ++i) fern::spawn_raw([] {});
+  fern::sleep(2300ms);
+  EXPECT_GE(hub.stacks().stats().given_back, static_cast<std::size_t>(count - 1024));
+  auto polls = hub.polls();
+  fern::sleep(1200ms);
+  EXPECT_LE(hub.polls() - polls, 4u);
+}
