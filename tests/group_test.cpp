@@ -1,12 +1,10 @@
+#include "children.hpp"
 #include "support.hpp"
 
 #include <fern/event.hpp>
 #include <fern/group.hpp>
 #include <fern/timeout.hpp>
 #include <fern/wait.hpp>
-
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <memory>
@@ -493,29 +491,26 @@ TEST_F(GroupTest, AnotherThreadIsRefused) {
 }
 
 TEST_F(GroupTest, TheChildOfAForkHasNoMembersButTheOneThatForked) {
+  if (!fern::testing::children_may_switch) GTEST_SKIP();
   Group group;
   group.spawn(wait_forever);
   auto added = fern::spawn(wait_forever);
   group.add(added);
   fern::yield();
   auto forker = group.spawn([&] {
-    pid_t child = fork();
-    if (child == 0) {
-      bool waits = false;
+    return fern::testing::in_child([&] {
+      bool member = false;
       try {
         group.waitall(0s);
       } catch (const fern::GreenletError&) {
-        waits = true;  // we are still a member
+        member = true;
       }
-      bool right = waits && group.size() == 1 && group.discard(fern::current_greenlet()) &&
+      bool right = member && group.size() == 1 && group.discard(fern::current_greenlet()) &&
                    group.waitall(0s) && group.apply([] { return 5; }) == 5;
-      _exit(right ? 0 : 1);
-    }
-    int status = -1;
-    waitpid(child, &status, 0);
-    return status;
+      return right ? 0 : 1;
+    });
   });
-  EXPECT_EQ(std::move(forker).get(), 0);
+  EXPECT_TRUE(fern::testing::succeeded(std::move(forker).get()));
   EXPECT_EQ(group.size(), 2u);
   group.kill();
 }

@@ -1,3 +1,4 @@
+#include "children.hpp"
 #include "support.hpp"
 
 #include <fern/event.hpp>
@@ -5,9 +6,6 @@
 #include <fern/pool.hpp>
 #include <fern/timeout.hpp>
 #include <fern/wait.hpp>
-
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <memory>
@@ -623,16 +621,13 @@ TEST_F(PoolTest, TheHubsOwnStackMaySpawnButNotWait) {
 }
 
 TEST_F(PoolTest, TheChildOfAForkHasItsPlacesFree) {
+  if (!fern::testing::children_may_switch) GTEST_SKIP();
   GreenPool pool(2);
   fill(pool);
-  pid_t child = fork();
-  if (child == 0) {
+  EXPECT_TRUE(fern::testing::succeeded(fern::testing::in_child([&] {
     bool right = pool.apply([] { return 5; }) == 5 && pool.waitall(0s) && pool.free() == 2;
-    _exit(right ? 0 : 1);
-  }
-  int status = -1;
-  waitpid(child, &status, 0);
-  EXPECT_EQ(status, 0);
+    return right ? 0 : 1;
+  })));
   EXPECT_EQ(pool.free(), 0u);
   pool.kill();
 }
