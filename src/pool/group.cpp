@@ -58,7 +58,7 @@ void forget_the_gone(Members& members, MemberList& list) noexcept {
     Member* next = list.after(*member);
     if (core::is_dead(*member->greenlet)) {
       MemberList::remove(*member);
-      release(members);
+      --members.references;  // never the last: somebody is calling
     } else {
       ++members.count;
     }
@@ -147,8 +147,7 @@ Place::Place(Members& members, Deadline deadline) {
     } else {
       Retained retained(members);
       if (!wait_for_place(members, deadline)) throw TimeoutError("the pool stayed full");
-      retain(members);
-      members_ = &members;
+      members_ = &retained.keep();
       return;
     }
   }

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <type_traits>
+#include <utility>
 
 namespace fern::detail {
 
@@ -79,16 +80,20 @@ bool wait_for_place(Members& members, Deadline deadline);
 // places_left() wakes whom a change of limit or count lets in.
 void places_left(Members& members) noexcept;
 
-// Retained keeps the records while somebody works with them.
+// Retained counts the records while somebody works with them; keep() hands the count over.
 class Retained {
  public:
-  explicit Retained(Members& members) noexcept : members_(members) { retain(members); }
+  explicit Retained(Members& members) noexcept : members_(&members) { retain(members); }
   Retained(const Retained&) = delete;
   Retained& operator=(const Retained&) = delete;
-  ~Retained() { release(members_); }
+  ~Retained() {
+    if (members_ != nullptr) release(*members_);
+  }
+
+  Members& keep() noexcept { return *std::exchange(members_, nullptr); }
 
  private:
-  Members& members_;
+  Members* members_;
 };
 
 }  // namespace fern::detail
