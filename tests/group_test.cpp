@@ -83,15 +83,15 @@ TEST_F(GroupTest, AJoinerFindsTheMemberGone) {
 TEST_F(GroupTest, SpawnWithOptionsNamesTheMember) {
   may_keep_heap("each size of stack keeps a pool of them");
   Group group;
-  auto member = group.spawn(fern::SpawnOptions{.name = "worker", .stack_size = 64 * 1024}, [] {
-    return fern::current_greenlet().name();
-  });
+  auto member = group.spawn(fern::SpawnOptions{.name = "worker", .stack_size = 64 * 1024},
+                            [] { return fern::current_greenlet().name(); });
   EXPECT_EQ(std::move(member).get(), "worker");
 }
 
 TEST_F(GroupTest, SpawnPassesArgumentsThatOnlyMove) {
   Group group;
-  auto member = group.spawn([](std::unique_ptr<int> value) { return value; }, std::make_unique<int>(7));
+  auto member =
+      group.spawn([](std::unique_ptr<int> value) { return value; }, std::make_unique<int>(7));
   EXPECT_EQ(*std::move(member).get(), 7);
 }
 
@@ -413,7 +413,8 @@ TEST_F(GroupTest, ApplyReturnsWhatTheFunctionReturns) {
 
 TEST_F(GroupTest, MapReturnsResultsInOrder) {
   Group group;
-  EXPECT_EQ(group.map([](int x) { return x * x; }, std::vector{0, 1, 2, 3}), (std::vector{0, 1, 4, 9}));
+  EXPECT_EQ(group.map([](int x) { return x * x; }, std::vector{0, 1, 2, 3}),
+            (std::vector{0, 1, 4, 9}));
   EXPECT_EQ(group.map([](int x) { return x; }, std::vector<int>()), std::vector<int>());
 }
 

@@ -158,7 +158,8 @@ TEST_F(ImapTest, UnorderedResultsComeAsTheyAreFinished) {
     if (i == 2) throw std::runtime_error("two");
     return i;
   };
-  EXPECT_EQ(collect(pool.imap_unordered(work, std::vector{3, 1, 2, 0})), (Log{"1", "0", "two", "3"}));
+  EXPECT_EQ(collect(pool.imap_unordered(work, std::vector{3, 1, 2, 0})),
+            (Log{"1", "0", "two", "3"}));
   EXPECT_EQ(collect(pool.imap(work, std::vector{3, 1, 2, 0})), (Log{"3", "1", "two", "0"}));
 }
 
@@ -291,7 +292,29 @@ TEST_F(ImapTest, AnElementThatCannotBeCopiedIsAFailureOfTheInput) {
   std::list<Element> input;
   for (int i = 0; i < 3; ++i) input.emplace_back(i);
   GreenPool pool(3);
-  EXPECT_EQ(collect(pool.imap([](const Element& e) { return e.value; }, input)), (Log{"0", "copy"}));
+  EXPECT_EQ(collect(pool.imap([](const Element& e) { return e.value; }, input)),
+            (Log{"0", "copy"}));
+}
+
+// Its greenlet cannot be made: that is a failure of the reading, and leaves no gap.
+TEST_F(ImapTest, AnElementThatCannotBeMovedIsAFailureOfTheInput) {
+  struct Element {
+    int value;
+    int moves = 0;
+    explicit Element(int value) : value(value) {}
+    Element(const Element&) = default;
+    Element(Element&& other) : value(other.value), moves(other.moves + 1) {
+      if (value == 1 && moves > 2) throw std::runtime_error("move");
+    }
+  };
+  std::list<Element> input;
+  for (int i = 0; i < 3; ++i) input.emplace_back(i);
+  GreenPool pool(3);
+  auto value = [](const Element& e) { return e.value; };
+  EXPECT_EQ(collect(pool.imap(value, input)), (Log{"0", "move"}));
+  EXPECT_EQ(collect(pool.imap_unordered(value, input)), (Log{"0", "move"}));
+  EXPECT_THROW(pool.map(value, input), std::runtime_error);
+  EXPECT_TRUE(pool.waitall());
 }
 
 TEST_F(ImapTest, AFailureIsThrownEachTimeItIsLookedAtAndIterationGoesOn) {
@@ -456,7 +479,9 @@ TEST_F(ImapTest, AKilledConsumerAbandonsTheRest) {
 TEST_F(ImapTest, AbandonedBeforeItBeganItReadsNothing) {
   GreenPool pool(2);
   Log log;
-  { auto results = pool.imap(same, Numbers(9, &log)); }
+  {
+    auto results = pool.imap(same, Numbers(9, &log));
+  }
   settle();
   EXPECT_EQ(log, Log());
 }
@@ -574,7 +599,10 @@ TEST_F(ImapTest, FailuresThatWereSeenAreNotPrinted) {
   GreenPool pool(4);
   testing::internal::CaptureStderr();
   EXPECT_EQ(collect(pool.imap([](int i) -> int { throw std::runtime_error(number(i)); },
-                              Numbers(3, nullptr, [](int i) { if (i == 2) throw std::runtime_error("input"); }))),
+                              Numbers(3, nullptr,
+                                      [](int i) {
+                                        if (i == 2) throw std::runtime_error("input");
+                                      }))),
             (Log{"0", "1", "input"}));
   EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
 }
@@ -767,8 +795,9 @@ TEST_F(ImapTest, ReadsRangesOfEveryKind) {
                                                           std::istream_iterator<std::string>()))),
             (Log{"1", "2"}));
   EXPECT_EQ(collect(pool.imap(same, std::forward_list<int>{8})), (Log{"8"}));
-  EXPECT_EQ(collect(pool.imap(same, std::views::iota(0) | std::views::filter([](int i) { return i % 2 == 1; }) |
-                                        std::views::take(3))),
+  EXPECT_EQ(collect(pool.imap(same, std::views::iota(0) | std::views::filter([](int i) {
+                                      return i % 2 == 1;
+                                    }) | std::views::take(3))),
             (Log{"1", "3", "5"}));
   EXPECT_EQ(collect(pool.imap([](char c) { return int{c}; }, std::string_view("A"))), (Log{"65"}));
   EXPECT_EQ(collect(pool.imap(same, pool.imap(same, std::vector{1, 2, 3}))), (Log{"1", "2", "3"}));
@@ -792,9 +821,11 @@ TEST_F(ImapTest, ResultsMayBeOfEveryKind) {
   GreenPool pool(2);
   std::vector<int> input{1, 2};
   // A reference is copied; what cannot even be moved is made in place.
-  static_assert(std::same_as<decltype(pool.imap([&](int) -> int& { return input[0]; }, input)), Imap<int>>);
-  static_assert(std::same_as<decltype(pool.imap([](int) -> const char(&)[3] { return "ab"; }, input)),
-                             Imap<const char*>>);
+  static_assert(
+      std::same_as<decltype(pool.imap([&](int) -> int& { return input[0]; }, input)), Imap<int>>);
+  static_assert(
+      std::same_as<decltype(pool.imap([](int) -> const char(&)[3] { return "ab"; }, input)),
+                   Imap<const char*>>);
   struct Fixed {
     explicit Fixed(int value) : value(value) {}
     Fixed(Fixed&&) = delete;
@@ -803,14 +834,16 @@ TEST_F(ImapTest, ResultsMayBeOfEveryKind) {
   int sum = 0;
   for (Fixed& fixed : pool.imap([](int i) { return Fixed(i); }, input)) sum += fixed.value;
   EXPECT_EQ(sum, 3);
-  auto results = pool.imap([](int i) { return std::string(static_cast<std::size_t>(i), 'x'); }, input);
+  auto results =
+      pool.imap([](int i) { return std::string(static_cast<std::size_t>(i), 'x'); }, input);
   EXPECT_EQ(results.begin()->size(), 1u);
 }
 
 TEST_F(ImapTest, AResultMayBeMovedOut) {
   GreenPool pool(2);
   std::vector<std::unique_ptr<int>> out;
-  for (auto& result : pool.imap([](int i) { return std::make_unique<int>(i); }, std::vector{1, 2})) {
+  for (auto& result :
+       pool.imap([](int i) { return std::make_unique<int>(i); }, std::vector{1, 2})) {
     out.push_back(std::move(result));
   }
   EXPECT_EQ(*out[1], 2);

@@ -76,7 +76,8 @@ TEST_F(PileTest, SpawnWaitsWhileTheSharedPoolIsFull) {
   pile.spawn([] { return "third"; });
   log.push_back("third is spawned");
   for (auto& word : pile) log.push_back(word);
-  EXPECT_EQ(log, (Log{"third spawn waits", "third is spawned", "slow ends", "slow", "fast", "third"}));
+  EXPECT_EQ(log,
+            (Log{"third spawn waits", "third is spawned", "slow ends", "slow", "fast", "third"}));
 }
 
 TEST_F(PileTest, ReadingMayGoOnAfterTheEnd) {
@@ -125,6 +126,25 @@ TEST_F(PileTest, AMemberMaySpawnIntoItsFullPile) {
   EXPECT_EQ(*pile.next(), 0);
   EXPECT_EQ(*pile.next(), 1);
   EXPECT_THROW(pile.next(), std::domain_error);
+  EXPECT_THROW(pile.next(), fern::GreenletKilled);
+  EXPECT_EQ(pile.next(), nullptr);
+}
+
+TEST_F(PileTest, AKilledMemberTakesWithItWhatRanInsideOfIt) {
+  GreenPool pool(1);
+  GreenPile<int> pile(pool);
+  fern::AnyGreenlet member;
+  pile.spawn([&] {
+    member = fern::current_greenlet();
+    pile.spawn([]() -> int {
+      fern::sleep(fern::Deadline::never());
+      return 1;
+    });
+    return 0;
+  });
+  fern::yield();
+  member.kill();
+  EXPECT_THROW(pile.next(), fern::GreenletKilled);
   EXPECT_THROW(pile.next(), fern::GreenletKilled);
   EXPECT_EQ(pile.next(), nullptr);
 }

@@ -70,11 +70,11 @@ TEST_F(PoolTest, SpawnWaitsWhileThePoolIsFull) {
   }
   EXPECT_TRUE(pool.waitall());
   opener.join();
-  EXPECT_EQ(log, (Log{"spawning 0 free 2 running 0 waiting 0",
-                      "spawning 1 free 1 running 1 waiting 0",
-                      "spawning 2 free 0 running 2 waiting 0", "start 0", "start 1", "end 0",
-                      "spawning 3 free 0 running 2 waiting 0", "start 2", "end 1", "start 3",
-                      "end 2", "end 3"}));
+  EXPECT_EQ(log,
+            (Log{"spawning 0 free 2 running 0 waiting 0", "spawning 1 free 1 running 1 waiting 0",
+                 "spawning 2 free 0 running 2 waiting 0", "start 0", "start 1", "end 0",
+                 "spawning 3 free 0 running 2 waiting 0", "start 2", "end 1", "start 3", "end 2",
+                 "end 3"}));
   EXPECT_EQ(pool.free(), 2u);
   EXPECT_EQ(pool.running(), 0u);
   pool.resize(5);
@@ -373,7 +373,8 @@ TEST_F(PoolTest, ATimeoutOfTheCallersPassesThroughWhatRunsAtOnce) {
 
 TEST_F(PoolTest, ApplyInsideOfAFullPoolDoesNotHang) {
   GreenPool pool(1);
-  EXPECT_EQ(pool.apply([&] { return pool.apply([&] { return pool.apply([] { return 9; }); }); }), 9);
+  EXPECT_EQ(pool.apply([&] { return pool.apply([&] { return pool.apply([] { return 9; }); }); }),
+            9);
 }
 
 TEST_F(PoolTest, WaitallInAMemberIsAnError) {

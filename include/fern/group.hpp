@@ -12,6 +12,7 @@
 
 #include <fern/config.hpp>
 #include <fern/deadline.hpp>
+#include <fern/detail/feed.hpp>
 #include <fern/detail/mapping.hpp>
 #include <fern/detail/members.hpp>
 #include <fern/greenlet.hpp>

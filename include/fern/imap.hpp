@@ -39,7 +39,7 @@
 #include <fern/config.hpp>
 #include <fern/deadline.hpp>
 #include <fern/detail/feed.hpp>
-#include <fern/detail/mapping.hpp>
+#include <fern/detail/job.hpp>
 
 #include <cstddef>
 #include <iterator>

@@ -14,6 +14,7 @@
 #include <fern/config.hpp>
 #include <fern/deadline.hpp>
 #include <fern/detail/feed.hpp>
+#include <fern/detail/job.hpp>
 #include <fern/imap.hpp>
 #include <fern/pool.hpp>
 

@@ -17,6 +17,7 @@
 
 #include <fern/config.hpp>
 #include <fern/deadline.hpp>
+#include <fern/detail/feed.hpp>
 #include <fern/detail/mapping.hpp>
 #include <fern/detail/members.hpp>
 #include <fern/greenlet.hpp>
@@ -111,8 +112,8 @@ class FERN_API GreenPool {
   template <class Fn, class... Ranges>
     requires detail::Mappable<Fn, Ranges...>
   auto imap(Fn&& f, Ranges&&... ranges) {
-    return Imap(detail::map_lazily(detail::Feed::Order::Input, size(), nullptr,
-                                   std::forward<Fn>(f), std::forward<Ranges>(ranges)...));
+    return Imap(detail::map_lazily(detail::Feed::Order::Input, size(), nullptr, std::forward<Fn>(f),
+                                   std::forward<Ranges>(ranges)...));
   }
   template <class Fn, class... Ranges>
     requires detail::Mappable<Fn, Ranges...>

@@ -122,13 +122,13 @@ void places_left(Members& members) noexcept {
 
 bool wait_for_place(Members& members, Deadline deadline) {
   std::lock_guard lock(members.lock);
-  bool got = members.spawners.wait(
-      members.lock, deadline, "a place in a pool", [&](bool notified) noexcept {
-        // A newcomer lets those go first who wait already.
-        if (members.full() || (!notified && !members.spawners.empty())) return false;
-        ++members.count;
-        return true;
-      });
+  auto take = [&](bool notified) noexcept {
+    // A newcomer lets those go first who wait already.
+    if (members.full() || (!notified && !members.spawners.empty())) return false;
+    ++members.count;
+    return true;
+  };
+  bool got = members.spawners.wait(members.lock, deadline, "a place in a pool", take);
   // A place that came free together with the deadline is taken.
   if (!got && !members.full() && members.spawners.empty()) {
     ++members.count;
@@ -172,7 +172,8 @@ void add_member(Members& members, const AnyGreenlet& greenlet, Deadline deadline
   core::Greenlet* block = Access::block(greenlet);
   if (block == nullptr) throw GreenletError("add(): this handle is empty");
   check_thread(members);
-  if (block->hub != members.hub) throw GreenletError("add(): the greenlet belongs to another thread");
+  if (block->hub != members.hub)
+    throw GreenletError("add(): the greenlet belongs to another thread");
   if (core::is_dead(*block) || find(members, *block) != nullptr) return;
   Place place(members, deadline);
   if (!place.taken()) throw GreenletError("add(): the caller is a member of this full pool");
@@ -207,9 +208,9 @@ bool wait_for_members(Members& members, Deadline deadline) {
   Retained retained(members);
   std::lock_guard lock(members.lock);
   // One empty moment is enough, though somebody may have spawned again since.
-  return members.emptiness.wait(
-      members.lock, deadline, "waitall()",
-      [&](bool notified) noexcept { return notified || members.count == 0; });
+  return members.emptiness.wait(members.lock, deadline, "waitall()", [&](bool notified) noexcept {
+    return notified || members.count == 0;
+  });
 }
 
 bool kill_members(Members& members, const KillOptions& options) {

@@ -16,10 +16,7 @@ void Item::rethrow() {
 }
 
 Feed::Feed(Order order, std::size_t workers, std::size_t ahead)
-    : order_(order),
-      most_workers_(workers),
-      most_ahead_(ahead),
-      hub_(&core::Hub::current()) {}
+    : order_(order), most_workers_(workers), most_ahead_(ahead), hub_(&core::Hub::current()) {}
 
 Feed::~Feed() {
   while (all_ != nullptr) delete std::exchange(all_, all_->next_of_all);
@@ -29,18 +26,15 @@ Feed::~Feed() {
 
 bool Feed::wait_for_room() {
   std::lock_guard lock(lock_);
-  room_.wait(lock_, {}, "room in an imap", [this](bool) noexcept {
-    return ahead_ < most_ahead_ || abandoned_;
-  });
-  ++ahead_;
+  room_.wait(lock_, {}, "room in an imap",
+             [this](bool) noexcept { return pending_ < most_ahead_ || abandoned_; });
   return goes_on();
 }
 
 bool Feed::wait_for_worker() {
   std::lock_guard lock(lock_);
-  room_.wait(lock_, {}, "a worker of an imap", [this](bool) noexcept {
-    return workers_ < most_workers_ || abandoned_;
-  });
+  room_.wait(lock_, {}, "a worker of an imap",
+             [this](bool) noexcept { return workers_ < most_workers_ || abandoned_; });
   return goes_on();
 }
 
@@ -90,8 +84,9 @@ void Feed::failed(Item& item, bool own) noexcept {
   }
 }
 
-void Feed::finished(Item& item) noexcept {
+void Feed::finished(Item& item, bool ran) noexcept {
   item.finished = true;
+  item.gap = !ran && !item.greenlet.valid();
   --workers_;
   if (abandoned_) {
     recycle(item);
@@ -118,7 +113,6 @@ void Feed::append(Item& item) noexcept {
 Item& Feed::pop() noexcept {
   Item& item = *std::exchange(head_, head_->next);
   --pending_;
-  --ahead_;
   room_.notify_one();
   return item;
 }
@@ -127,7 +121,7 @@ void Feed::recycle(Item& item) noexcept {
   item.clear();
   item.greenlet = AnyGreenlet();  // prints an exception that nobody has read
   item.error = nullptr;
-  item.finished = item.dropped = false;
+  item.finished = item.gap = false;
   item.next = std::exchange(free_, &item);
 }
 
@@ -152,7 +146,7 @@ void Feed::advance(Deadline deadline) {
     }
     if (head_ == nullptr) break;
     Item& item = pop();
-    if (!item.dropped) {
+    if (!item.gap) {
       current_ = &item;
       at_ = At::Item;
       return;

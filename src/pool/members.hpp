@@ -60,13 +60,13 @@ struct Members {
   unsigned forks = 0;        // the hub's, when the lists were last true
   std::size_t references = 1;
   std::size_t limit;
-  std::size_t count = 0;     // members, and places given to those about to be
-  std::size_t killers = 0;   // who wait in kill_members
+  std::size_t count = 0;    // members, and places given to those about to be
+  std::size_t killers = 0;  // who wait in kill_members
   MemberList alive;
   MemberList dying;
-  SpinLock lock;             // the queues' ask for one; nobody contends for it
-  WaitQueue spawners;        // who wait for a place
-  WaitQueue emptiness;       // who wait for the end of all
+  SpinLock lock;        // the queues' ask for one; nobody contends for it
+  WaitQueue spawners;   // who wait for a place
+  WaitQueue emptiness;  // who wait for the end of all
 
   bool full() const noexcept { return count >= limit; }
 };

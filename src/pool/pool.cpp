@@ -49,9 +49,7 @@ void GreenPool::resize(std::ptrdiff_t size) {
   detail::places_left(*members_);
 }
 
-bool GreenPool::waitall(Deadline deadline) {
-  return detail::wait_for_members(*members_, deadline);
-}
+bool GreenPool::waitall(Deadline deadline) { return detail::wait_for_members(*members_, deadline); }
 
 bool GreenPool::kill(const KillOptions& options) {
   return detail::kill_members(*members_, options);

@@ -15,8 +15,6 @@
 
 #include <cstddef>
 #include <exception>
-#include <memory>
-#include <new>
 #include <utility>
 
 namespace fern::detail {
@@ -30,11 +28,11 @@ struct Item {
   virtual void clear() noexcept = 0;  // destroys the result if there is one
   FERN_API void rethrow();            // throws why there is none
 
-  AnyGreenlet greenlet;        // the worker until it starts, and again if it failed
-  std::exception_ptr error;    // of one that ran inside of spawn, in no greenlet of its own
+  AnyGreenlet greenlet;      // the worker until it starts, and again if it failed
+  std::exception_ptr error;  // of one that ran inside of spawn, in no greenlet of its own
   bool finished = false;
-  bool dropped = false;        // not spawned after all
-  Item* next = nullptr;        // in the queue of results, or of free items
+  bool gap = false;      // not spawned after all
+  Item* next = nullptr;  // in the queue of results, or of free items
   Item* next_of_all = nullptr;
 };
 
@@ -53,17 +51,17 @@ class FERN_API Feed {
 
   // The reader's side. wait_for_room() and wait_for_worker() park until the limits allow to read,
   // or to start, one item more; false when nobody wants it. begin() queues an item that is about
-  // to be spawned, drop() takes it back. complete() says that no more is read.
+  // to be spawned. complete() says that no more is read.
   bool wait_for_room();
   bool wait_for_worker();
   void begin(Item& item) noexcept;
-  void drop(Item& item) noexcept { item.dropped = true; }
   void complete() noexcept;
   bool abandoned() const noexcept { return abandoned_; }
 
   // A worker's side. failed() while its exception is being handled; `own`: in its own greenlet.
+  // One that never ran is a gap if it was not spawned at all, and a killed worker otherwise.
   void failed(Item& item, bool own) noexcept;
-  void finished(Item& item) noexcept;
+  void finished(Item& item, bool ran) noexcept;
 
   // The consumer's side. advance() gives back the item at hand and waits for the next; throws
   // TimeoutError when late. done() asks whether there is none.
@@ -118,8 +116,7 @@ class FERN_API Feed {
   std::size_t most_workers_;
   std::size_t most_ahead_;
   std::size_t workers_ = 0;  // items that are started and not finished
-  std::size_t ahead_ = 0;    // items that are read, or about to be, and not handed out
-  std::size_t pending_ = 0;  // those of them that were spawned
+  std::size_t pending_ = 0;  // items that are started and not handed out
   Item* head_ = nullptr;     // results in order; of completion: finished ones only
   Item* tail_ = nullptr;
   Item* free_ = nullptr;
@@ -127,7 +124,7 @@ class FERN_API Feed {
   Item* current_ = nullptr;
   AnyGreenlet reader_;
   core::Hub* hub_;
-  SpinLock lock_;            // the queues' ask for one; nobody contends for it
+  SpinLock lock_;  // the queues' ask for one; nobody contends for it
   WaitQueue room_;
   WaitQueue ready_;
 };
@@ -166,87 +163,5 @@ class Ref {
  private:
   T* feed_ = nullptr;
 };
-
-// Outcome is an item with a result of its type.
-template <class R>
-struct Outcome final : Item {
-  Outcome() noexcept {}
-  ~Outcome() override { clear(); }
-  void clear() noexcept override {
-    if (std::exchange(present, false)) std::destroy_at(std::addressof(value));
-  }
-  R& get() {
-    if (!present) rethrow();
-    return value;
-  }
-
-  union {
-    R value;
-  };
-  bool present = false;
-};
-
-template <class R>
-class Results : public Feed {
- public:
-  using Feed::Feed;
-
-  Outcome<R>& take_item() {
-    if (Item* free = reuse()) return static_cast<Outcome<R>&>(*free);
-    auto* made = new Outcome<R>;
-    own(*made);
-    return *made;
-  }
-
-  R& value() { return static_cast<Outcome<R>&>(current()).get(); }
-};
-
-// Job is the callable of a worker: calls `work` once, which returns an R, into the item.
-template <class R, class Work>
-class Job {
- public:
-  Job(Results<R>& results, Outcome<R>& item, Work work)
-      : results_(Ref<Results<R>>::share(results)), item_(&item), work_(std::move(work)) {}
-  Job(Job&&) = default;
-  ~Job() {
-    if (results_) results_->finished(*item_);
-  }
-
-  void operator()() {
-    // Once it runs it is not to be dropped any more. Without a handle it runs inside of spawn.
-    bool own = std::exchange(item_->greenlet, AnyGreenlet()).valid();
-    try {
-      ::new (static_cast<void*>(std::addressof(item_->value))) R(work_());
-      item_->present = true;
-    } catch (...) {
-      results_->failed(*item_, own);
-      throw;
-    }
-  }
-
- private:
-  Ref<Results<R>> results_;
-  Outcome<R>* item_;
-  Work work_;
-};
-
-// start_job() makes a greenlet for the work by `spawn`, which is given the Job and returns the
-// handle; a full pool may have run it already, and then the item may be somebody else's.
-template <class R, class Work, class Spawn>
-void start_job(Results<R>& results, Work&& work, Spawn&& spawn) {
-  Outcome<R>& item = results.take_item();
-  results.begin(item);
-  try {
-    AnyGreenlet worker = spawn(Job<R, Work>(results, item, std::forward<Work>(work)));
-    if (worker.ready()) {
-      static_cast<void>(worker.exception());  // the item has it: it counts as read
-    } else {
-      item.greenlet = std::move(worker);
-    }
-  } catch (...) {
-    results.drop(item);
-    throw;
-  }
-}
 
 }  // namespace fern::detail

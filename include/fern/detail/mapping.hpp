@@ -5,6 +5,7 @@
 
 #include <fern/config.hpp>
 #include <fern/detail/feed.hpp>
+#include <fern/detail/job.hpp>
 #include <fern/detail/members.hpp>
 #include <fern/greenlet.hpp>
 
@@ -36,8 +37,9 @@ inline constexpr bool gives_elements =
 template <class Range>
 using ElementOf = std::ranges::range_value_t<Range>;
 template <class Range>
-using ReadAs = std::conditional_t<gives_elements<Range>, std::ranges::range_rvalue_reference_t<Range>,
-                                  std::ranges::range_reference_t<Range>>;
+using ReadAs =
+    std::conditional_t<gives_elements<Range>, std::ranges::range_rvalue_reference_t<Range>,
+                       std::ranges::range_reference_t<Range>>;
 
 // Source reads one range, lazily: it steps on only when the next element is asked for. An lvalue
 // range is referenced, an rvalue one kept.
@@ -45,8 +47,8 @@ template <class Range>
 class Source {
  public:
   using Kept = std::remove_cvref_t<Range>;
-  using Seen = std::conditional_t<std::is_lvalue_reference_v<Range>,
-                                  std::remove_reference_t<Range>, Kept>;
+  using Seen =
+      std::conditional_t<std::is_lvalue_reference_v<Range>, std::remove_reference_t<Range>, Kept>;
 
   explicit Source(Range&& range) : range_(keep(range)) {}
 
@@ -95,15 +97,22 @@ class Source {
 template <class Fn, class... Ranges>
 using MapResult = std::decay_t<std::invoke_result_t<std::decay_t<Fn>&, ElementOf<Ranges>...>>;
 
-// Mappable: f can be called with an element of each range, and what it returns can be handed on.
+// Readable: its elements can be taken, and it can be kept if it is moved in.
+template <class Range>
+concept Readable =
+    std::ranges::input_range<Range> && std::constructible_from<ElementOf<Range>, ReadAs<Range>> &&
+    (std::is_lvalue_reference_v<Range> ||
+     std::constructible_from<std::remove_cvref_t<Range>, Range>);
+
+template <class Fn, class... Elements>
+concept CallableWith =
+    std::constructible_from<std::decay_t<Fn>, Fn> && std::invocable<std::decay_t<Fn>&, Elements...>;
+
+// Mappable: f can be called with an element of each range, and returns something.
 template <class Fn, class... Ranges>
 concept Mappable =
-    sizeof...(Ranges) > 0 && (std::ranges::input_range<Ranges> && ...) &&
-    (std::constructible_from<ElementOf<Ranges>, ReadAs<Ranges>> && ...) &&
-    ((std::is_lvalue_reference_v<Ranges> ||
-      std::constructible_from<std::remove_cvref_t<Ranges>, Ranges>) && ...) &&
-    std::constructible_from<std::decay_t<Fn>, Fn> &&
-    std::invocable<std::decay_t<Fn>&, ElementOf<Ranges>...> && !std::is_void_v<MapResult<Fn, Ranges...>>;
+    (sizeof...(Ranges) > 0) && (Readable<Ranges> && ...) &&
+    CallableWith<Fn, ElementOf<Ranges>...> && (!std::is_void_v<MapResult<Fn, Ranges...>>);
 
 // Spread calls f with the parts of a tuple.
 template <class Fn>
