@@ -148,16 +148,29 @@ TEST_F(SignalTest, AForkedChildGoesOnListening) {
   EXPECT_EQ(ran, 0);
 }
 
-TEST_F(SignalTest, AHandlerThatOutlivesItsHubHarmsNobody) {
-  may_keep_heap("what a thread did not take away");
+TEST_F(SignalTest, AHandlerMayOutliveItsHub) {
+  may_keep_heap("a thread's hub is kept for the next thread");
   fern::SignalHandler left;
   fern::testing::in_thread([&] { left = fern::on_signal(SIGUSR2, [] {}); });
-  left.cancel();
+  struct sigaction now;
+  ASSERT_EQ(::sigaction(SIGUSR2, nullptr, &now), 0);
+  EXPECT_EQ(now.sa_handler, SIG_DFL);
   fern::testing::in_thread([&] {
-    // The hub that had it serves another thread now, and may find that nobody is left to wake it.
-    auto waiter = fern::spawn([] { fern::sleep(1ms); });
-    waiter.join();
+    // The hub that had it serves another thread now, which a signal cannot wake.
+    left.cancel();
+    fern::Event never;
+    EXPECT_FALSE(never.wait(1ms));
   });
+}
+
+TEST_F(SignalTest, AHandlerMayBeCancelledInAnotherThread) {
+  may_keep_heap("a thread's hub is kept for the next thread");
+  auto handler = fern::on_signal(SIGUSR2, [] {});
+  fern::testing::in_thread([&] { handler.cancel(); });
+  fern::sleep(1ms);
+  struct sigaction now;
+  ASSERT_EQ(::sigaction(SIGUSR2, nullptr, &now), 0);
+  EXPECT_EQ(now.sa_handler, SIG_DFL);
 }
 
 }  // namespace

@@ -42,7 +42,10 @@ TEST_F(ThreadPoolTest, InThreadRunsInAnotherThreadWhileGreenletsRun) {
   int ticks = 0;
   bool done = false;
   auto ticker = fern::spawn([&] {
-    for (; !done; ++ticks) fern::sleep(1ms);
+    while (!done) {
+      fern::sleep(1ms);
+      ++ticks;
+    }
   });
   auto id = fern::in_thread([] {
     block(20ms);

@@ -23,8 +23,8 @@ namespace detail {
 FERN_API SignalHandler listen_to(int number, Function<void(int)> f);
 }
 
-// SignalHandler listens until it goes, or cancel() is called. Move-only; to be destroyed in the
-// thread that made it.
+// SignalHandler listens until it goes, or cancel() is called, or its hub ends. Move-only; it may go
+// in any thread.
 class FERN_API SignalHandler {
  public:
   SignalHandler() noexcept = default;  // listens to nothing

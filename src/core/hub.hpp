@@ -25,7 +25,6 @@
 #include <chrono>
 #include <cstdint>
 #include <iosfwd>
-#include <memory>
 #include <optional>
 #include <string>
 
@@ -129,12 +128,20 @@ class Hub final : public fern::Hub {
     unsigned forks_;
   };
 
-  // Extension is what the layer io keeps per hub; core only says when it ends.
+  // Extension is something that a layer above keeps with this hub, and is told of the hub's ends.
+  // Only the hub's thread attaches and detaches.
   struct Extension {
-    virtual ~Extension() = default;      // in the hub's thread, before the loop goes
-    virtual void forked() noexcept = 0;  // in a child, where no watch may be touched yet
+    Extension* next = nullptr;
+    Extension* previous = nullptr;
+    virtual void ended() noexcept = 0;     // detached, in the hub's thread, before the loop goes
+    virtual void forked() noexcept {}      // in a child, where no watch may be touched yet
+
+   protected:
+    ~Extension() = default;
   };
-  std::unique_ptr<Extension> extension;
+  void attach(Extension& extension) noexcept;
+  void detach(Extension& extension) noexcept;
+  Extension* fd_table = nullptr;  // the one of io, attached as well
 
   // for_each() calls f for every greenlet that has not ended, main first.
   template <class F>
@@ -178,6 +185,7 @@ class Hub final : public fern::Hub {
   void close() noexcept;           // the thread ends
   void end_greenlets() noexcept;
   void abandon_greenlets() noexcept;
+  void end_extensions() noexcept;
   void bury() noexcept;
   void end_thread() noexcept;
 
@@ -232,6 +240,7 @@ class Hub final : public fern::Hub {
   Timers timers_;
   StackPool stacks_;
   std::optional<Loop> loop_;
+  Extension* extensions_ = nullptr;
 
   // For other threads.
   alignas(64) std::atomic<detail::Remote*> mailbox_{nullptr};  // newest first

@@ -117,7 +117,7 @@ void Hub::close() noexcept {
   bool all_ended = greenlets_ == 0;
   if (!all_ended) abandon_greenlets();
   main_.shields = 0;
-  extension.reset();  // before others may run what is posted
+  end_extensions();  // before others may run what is posted
   main_.state = State::Dead;
   main_.life.fetch_or(life_dead, std::memory_order_acq_rel);
   this_hub = nullptr;
@@ -188,10 +188,30 @@ void Hub::bury() noexcept {
 void Hub::leave_thread() noexcept {
   if (closed_.load(std::memory_order_relaxed)) return;
   bury();
-  extension.reset();
+  end_extensions();
   Registry::closed(*this);
   Registry::with_closed(*this, [this] { take_posts(); });
   this_hub = nullptr;
+}
+
+void Hub::attach(Extension& extension) noexcept {
+  extension.previous = nullptr;
+  extension.next = extensions_;
+  if (extensions_ != nullptr) extensions_->previous = &extension;
+  extensions_ = &extension;
+}
+
+void Hub::detach(Extension& extension) noexcept {
+  (extension.previous == nullptr ? extensions_ : extension.previous->next) = extension.next;
+  if (extension.next != nullptr) extension.next->previous = extension.previous;
+}
+
+void Hub::end_extensions() noexcept {
+  fd_table = nullptr;
+  while (Extension* first = extensions_) {
+    detach(*first);
+    first->ended();
+  }
 }
 
 // The last thing that a hub does in its thread.
@@ -242,7 +262,7 @@ void Hub::after_fork() noexcept {
   rearm_timeouts(*survivor_);
   gone(main_);
   stacks_.for_each(gone);
-  if (extension != nullptr) extension->forked();
+  for (Extension* each = extensions_; each != nullptr; each = each->next) each->forked();
   loop_->forked();
   if (ready) push(*survivor_);
 }

@@ -53,7 +53,7 @@ Handover* Handover::make(int fd, bool close, const std::vector<core::Hub*>& othe
       made->asked_[i].run = [](detail::Remote* remote) noexcept {
         auto* message = static_cast<Message*>(remote);
         // Of a hub without a thread nothing is left; any thread may run its messages.
-        auto* table = static_cast<FdTable*>(message->hub->extension.get());
+        auto* table = static_cast<FdTable*>(message->hub->fd_table);
         if (table != nullptr) table->let_go(message->handover->fd_);
         message->handover->let_go();
       };

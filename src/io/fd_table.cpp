@@ -62,17 +62,18 @@ FdTable* FdTable::make_here() noexcept {
   try {
     core::Hub& hub = core::Hub::current();
     hub.loop();  // a forked child begins anew first
-    if (hub.extension == nullptr) {
-      std::unique_ptr<FdTable> made(new FdTable(hub));
+    if (hub.fd_table == nullptr) {
       std::lock_guard lock(tables().mutex);
       auto& all = tables().all;
       auto place = std::find(all.begin(), all.end(), nullptr);
       if (place == all.end()) place = all.insert(place, nullptr);
-      *place = made.get();
+      auto* made = new FdTable(hub);
+      *place = made;
       made->id_ = static_cast<std::uint32_t>(place - all.begin()) + 1;
-      hub.extension = std::move(made);
+      hub.attach(*made);
+      hub.fd_table = made;
     }
-    return static_cast<FdTable*>(hub.extension.get());
+    return static_cast<FdTable*>(hub.fd_table);
   } catch (...) {
     return nullptr;
   }

@@ -73,11 +73,11 @@ class FdTable final : public core::Hub::Extension {
   // here() is the table of the thread's hub, null if it has none; make_here() makes it and the hub.
   static FdTable* here() noexcept {
     core::Hub* hub = core::Hub::here();
-    return hub == nullptr ? nullptr : static_cast<FdTable*>(hub->extension.get());
+    return hub == nullptr ? nullptr : static_cast<FdTable*>(hub->fd_table);
   }
   static FdTable* make_here() noexcept;  // null when the system refuses
 
-  ~FdTable() override;
+  void ended() noexcept override { delete this; }
   void forked() noexcept override;
 
   core::Hub& hub() noexcept { return hub_; }
@@ -110,6 +110,7 @@ class FdTable final : public core::Hub::Extension {
   static constexpr unsigned chunk_size = 1024;
 
   explicit FdTable(core::Hub& hub) noexcept;
+  ~FdTable();
   FdEntry* find(int fd) noexcept {
     auto number = static_cast<unsigned>(fd);
     if (number / chunk_size >= chunks_.size()) return nullptr;

@@ -7,22 +7,44 @@
 
 #include <cerrno>
 #include <memory>
+#include <optional>
 #include <system_error>
-#include <thread>
+#include <utility>
 
 namespace fern {
 
-struct SignalHandler::State {
-  explicit State(core::Hub& hub, detail::Function<void(int)> f)
-      : hub(hub), external(hub), f(std::make_shared<detail::Function<void(int)>>(std::move(f))) {}
+// Belongs to the handler, whose last act is a message to the hub if that is another thread's; the
+// hub may have ended by then, and serve another thread.
+struct SignalHandler::State final : core::Hub::Extension, detail::Remote {
+  State(core::Hub& hub, detail::Function<void(int)> f)
+      : hub(hub), f(std::make_shared<detail::Function<void(int)>>(std::move(f))) {}
 
   core::Hub& hub;
-  std::thread::id thread = std::this_thread::get_id();
-  core::Hub::External external;
+  std::optional<core::Hub::External> external;     // while it listens
   std::shared_ptr<detail::Function<void(int)>> f;  // greenlets may outlive the handler
-  core::Loop::Signal* signal = nullptr;
+  core::Loop::Signal* signal = nullptr;            // the hub's thread only; null once it has ended
 
   static void raised(void* self, int number) noexcept;
+
+  void listen(int number) {
+    signal = hub.loop().listen(number, this, raised);
+    if (signal == nullptr) {
+      throw std::system_error(errno, std::system_category(), "fern::on_signal()");
+    }
+    hub.attach(*this);
+    external.emplace(hub);
+  }
+  void ended() noexcept override {
+    hub.loop().unlisten(*std::exchange(signal, nullptr));
+    external.reset();
+  }
+  void end() noexcept {
+    if (signal != nullptr) {
+      hub.detach(*this);
+      ended();
+    }
+    delete this;
+  }
 };
 
 // On the hub's own stack.
@@ -35,13 +57,8 @@ void SignalHandler::State::raised(void* self, int number) noexcept {
 }
 
 SignalHandler detail::listen_to(int number, Function<void(int)> f) {
-  core::Hub& hub = core::Hub::current();
-  core::Loop& loop = hub.loop();
-  auto state = std::make_unique<SignalHandler::State>(hub, std::move(f));
-  state->signal = loop.listen(number, state.get(), SignalHandler::State::raised);
-  if (state->signal == nullptr) {
-    throw std::system_error(errno, std::system_category(), "fern::on_signal()");
-  }
+  auto state = std::make_unique<SignalHandler::State>(core::Hub::current(), std::move(f));
+  state->listen(number);
   SignalHandler handler;
   handler.state_ = state.release();
   return handler;
@@ -50,10 +67,12 @@ SignalHandler detail::listen_to(int number, Function<void(int)> f) {
 void SignalHandler::cancel() noexcept {
   State* state = std::exchange(state_, nullptr);
   if (state == nullptr) return;
-  // In another thread, or when its hub has ended before it: what is left belongs to that hub.
-  if (core::Hub::here() != &state->hub || state->thread != std::this_thread::get_id()) return;
-  state->hub.loop().unlisten(*state->signal);
-  delete state;
+  if (core::Hub::here() == &state->hub) {
+    state->end();
+    return;
+  }
+  state->run = [](detail::Remote* remote) noexcept { static_cast<State*>(remote)->end(); };
+  state->hub.post(static_cast<detail::Remote&>(*state));
 }
 
 }  // namespace fern
