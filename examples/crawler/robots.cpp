@@ -15,8 +15,7 @@ namespace {
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 bool same_word(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](char x, char y) { return lower(x) == lower(y); });
+  return std::ranges::equal(a, b, {}, lower, lower);
 }
 
 std::string_view trimmed(std::string_view text) {
@@ -29,8 +28,8 @@ std::string_view trimmed(std::string_view text) {
 // "FernCrawler" of "FernCrawler/1.0 (+https://...)": robots.txt names crawlers by it.
 std::string_view product(std::string_view user_agent) {
   auto ends = [](char c) { return c != '-' && c != '_' && (lower(c) < 'a' || lower(c) > 'z'); };
-  auto end = std::find_if(user_agent.begin(), user_agent.end(), ends);
-  return user_agent.substr(0, static_cast<std::size_t>(end - user_agent.begin()));
+  auto end = std::ranges::find_if(user_agent, ends);
+  return {user_agent.begin(), end};
 }
 
 void replace_all(std::string& text, std::string_view from, char to) {
