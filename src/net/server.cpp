@@ -19,6 +19,7 @@ namespace {
 
 constexpr std::chrono::milliseconds first_pause(10);
 constexpr std::chrono::milliseconds longest_pause(1000);
+constexpr unsigned accepted_at_once = 16;
 
 // What accept says of the listening socket, and not of this moment or of one connection.
 bool is_final(int error) noexcept {
@@ -91,7 +92,7 @@ Socket StreamServer::State::accept(Address& peer) {
 }
 
 void StreamServer::State::accept_all(const std::shared_ptr<State>& state) {
-  for (;;) {
+  for (unsigned accepted = 0;;) {
     Connection connection{state, Permit(state->places), {}, {}};
     try {
       connection.socket = state->accept(connection.peer);
@@ -102,6 +103,8 @@ void StreamServer::State::accept_all(const std::shared_ptr<State>& state) {
       throw;
     }
     state->handlers.spawn_raw(std::move(connection));
+    // Whoever connects without end must not keep the handlers from running.
+    if (++accepted % accepted_at_once == 0) yield();
   }
 }
 
