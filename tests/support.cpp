@@ -23,6 +23,7 @@ namespace {
 // Blocks from operator new that are alive. A sanitizer has its own operator new, and its own
 // check: there this stays 0.
 std::atomic<std::int64_t> live_blocks{0};
+std::atomic<std::int64_t> made_blocks{0};
 
 }  // namespace
 
@@ -35,6 +36,7 @@ void* counted(void* block) {
     throw std::bad_alloc();
   }
   live_blocks.fetch_add(1, std::memory_order_relaxed);
+  made_blocks.fetch_add(1, std::memory_order_relaxed);
   return block;
 }
 
@@ -115,6 +117,8 @@ void wait_for_nothing() {
 }
 
 }  // namespace
+
+std::int64_t heap_allocations() { return made_blocks.load(); }
 
 bool under_valgrind() { return RUNNING_ON_VALGRIND != 0; }
 

@@ -16,6 +16,9 @@ inline constexpr int many = FERN_TESTS_MANY;
 // Whether this program runs under valgrind, where everything takes some twenty times longer.
 bool under_valgrind();
 
+// How often operator new was called so far; always 0 in builds with a sanitizer.
+std::int64_t heap_allocations();
+
 // The fixture of every test. It fails a test that leaves file descriptors, heap or greenlets
 // behind, and one that takes too long aborts and says which it was.
 class FernTest : public ::testing::Test {

@@ -9,6 +9,7 @@
 
 #include <cxxabi.h>
 
+#include <algorithm>
 #include <new>
 #include <string>
 #include <utility>
@@ -290,7 +291,8 @@ Room allocate(std::size_t size, std::size_t align, const SpawnOptions& options) 
   core::Hub& hub = core::Hub::current();
   hub.loop();  // a forked child starts afresh before its first greenlet
   std::size_t stack_size =
-      options.stack_size == 0 ? core::StackPool::default_size : options.stack_size;
+      options.stack_size == 0 ? core::StackPool::default_size
+                              : std::max(options.stack_size, core::StackPool::smallest_size);
   // A large callable brings its own room.
   std::size_t room = size + align;
   if (room > stack_size / 8 && __builtin_add_overflow(stack_size, room, &stack_size)) {

@@ -20,7 +20,7 @@ struct Tables {
   std::vector<FdTable*> all;
 };
 
-Tables& tables() noexcept {
+Tables& tables() {
   static Tables* tables = [] {
     auto* made = new Tables;
     // The child has one thread, whose table comes back when its hub is used.
@@ -65,7 +65,7 @@ FdTable* FdTable::make_here() noexcept {
     if (hub.fd_table == nullptr) {
       std::lock_guard lock(tables().mutex);
       auto& all = tables().all;
-      auto place = std::find(all.begin(), all.end(), nullptr);
+      auto place = std::ranges::find(all, nullptr);
       if (place == all.end()) place = all.insert(place, nullptr);
       auto* made = new FdTable(hub);
       *place = made;

@@ -75,8 +75,7 @@ int wait_for(std::unique_ptr<Lookup> lookup, core::Hub& hub, Deadline deadline,
     why = hub.try_park("resolve()", -1, deadline);
   }
   if (!lookup->done) {
-    std::exchange(lookup->asker, nullptr);
-    static_cast<void>(lookup.release());  // it comes back, to be deleted
+    lookup.release()->asker = nullptr;  // it comes back, to be deleted
     return not_waited(why == core::Wake::TimedOut ? error_deadline : error_interrupted);
   }
   *result = std::exchange(lookup->list, nullptr);

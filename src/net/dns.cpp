@@ -41,7 +41,7 @@ std::vector<Address> resolve(std::string_view host, std::string_view service, De
   std::vector<Address> addresses;
   for (const addrinfo* each = found; each != nullptr; each = each->ai_next) {
     Address address = Address::from_raw(each->ai_addr, each->ai_addrlen);
-    bool known = std::find(addresses.begin(), addresses.end(), address) != addresses.end();
+    bool known = std::ranges::find(addresses, address) != addresses.end();
     if (!known && address.family() != Address::Family::None) addresses.push_back(address);
   }
   if (addresses.empty()) throw std::system_error(EAI_NONAME, resolver_category(), what);

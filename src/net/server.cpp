@@ -83,7 +83,7 @@ Socket StreamServer::State::accept(Address& peer) {
       if (is_final(error.code().value())) throw;
       if (pause == first_pause) {
         std::cerr << "fern: the server at " << address.to_string()
-                  << " cannot accept connections for now: " << error.code().message() << std::endl;
+                  << " cannot accept connections for now: " << error.code().message() << '\n';
       }
     }
     sleep(pause);

@@ -101,17 +101,16 @@ void finish(io::Job& job) noexcept {
 std::shared_ptr<Threads> make_threads(std::size_t most) { return std::make_shared<Threads>(most); }
 
 void submit(const std::shared_ptr<Threads>& threads, std::unique_ptr<ThreadTask> task) {
-  auto ticket = std::make_unique<Ticket>(threads, std::move(task));
+  auto* ticket = new Ticket(threads, std::move(task));
   ticket->work = work;
   ticket->finish = finish;
   static_cast<Remote&>(*ticket).run = [](Remote* remote) noexcept {
     end_ticket(static_cast<Ticket*>(remote));
   };
   if (int error = threads->workers.submit(*ticket); error != 0) {
-    end_ticket(ticket.release());
+    end_ticket(ticket);
     throw std::system_error(error, std::system_category(), "ThreadPool::spawn(): no thread");
   }
-  static_cast<void>(ticket.release());
 }
 
 void run_in_thread(const std::shared_ptr<Threads>& threads, void (*call)(void*), void* context,
