@@ -30,6 +30,10 @@ class Examples(unittest.TestCase):
     def test_every_example_is_run_here(self):
         self.assertEqual([name for name in examples() if not hasattr(self, f"test_{name}")], [])
 
+    def test_crawler(self):
+        lines = run("crawler", "--demo-pages", "200", "--demo-latency", "10").splitlines()
+        self.assertEqual(lines[-1], "Pages: 200 counted here, 200 by the server.")
+
     def test_hello(self):
         lines = run("hello").splitlines()
         self.assertEqual((lines[0], lines[-1]), ("both are ready; neither has run", "6 in all"))

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdio>
 #include <string>
 
 #include "crawl.hpp"
@@ -18,6 +19,7 @@ int run_demo(const Options& options) {
   std::string url = fmt::format("http://127.0.0.1:{}/", site.port());
   fmt::print("Crawling {}: {} pages, {} ms each, {} at a time.\n", url, grouped(options.demo_pages),
              options.demo_latency.count(), options.concurrency);
+  std::fflush(stdout);
   Report report(options);
   bool finished = run_crawl(options, {url}, report);
   std::size_t served = site.stop();

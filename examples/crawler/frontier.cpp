@@ -1,7 +1,9 @@
 #include "frontier.hpp"
 
+#include <fern/deadline.hpp>
 #include <fern/errors.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <optional>
 #include <string>
@@ -13,6 +15,8 @@
 #include "url.hpp"
 
 namespace crawler {
+
+using namespace std::chrono_literals;
 
 void Frontier::add_seed(const Url& url) {
   hosts_.emplace(url.host());
@@ -44,10 +48,13 @@ std::optional<Visit> Frontier::next() {
 }
 
 void Frontier::run() {
-  do {
+  constexpr auto longest_wait = 1s;
+  bool strict = options_.depth != Options::unlimited;
+  bool over = false;
+  while (!over || !next_level_.empty()) {
     for (Visit& visit : std::exchange(next_level_, {})) ready_.put(std::move(visit));
-    ready_.join();
-  } while (!next_level_.empty());
+    over = ready_.join(strict ? fern::Deadline() : fern::Deadline(longest_wait));
+  }
   ready_.close();
 }
 
@@ -71,10 +78,10 @@ void Frontier::add(Visit visit) {
   if (added_ == options_.max_pages || !first_sight(visit.url.text())) return;
   ++added_;
   bool same_level = visit.seed || visit.redirects > 0;
-  if (options_.depth != Options::unlimited && !same_level) {
-    next_level_.push_back(std::move(visit));
-  } else {
+  if (same_level) {
     ready_.put(std::move(visit));
+  } else {
+    next_level_.push_back(std::move(visit));
   }
 }
 

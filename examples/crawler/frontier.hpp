@@ -12,9 +12,10 @@
 //   // in one greenlet:
 //   frontier.run();
 //
-// Every address is visited once, those nearer to the seeds first. With a limit of depth a level
-// begins when the one before is over, so that each address has its least depth and the limit
-// cuts where it says; without one nobody waits for a level's slowest page.
+// Every address is visited once, level by level: those a link away from the seeds, then those two
+// links away, and so on. With a limit of depth a level begins when the one before is over, so that
+// each address has its least depth and the limit cuts where it says; without one it begins at
+// the latest after a second, so that a slow page holds nobody up.
 
 #include <fern/queue.hpp>
 
