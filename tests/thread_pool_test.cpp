@@ -251,7 +251,17 @@ TEST_F(ThreadPoolTest, ThreadsHaveSignalsBlocked) {
             "10");
 }
 
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define FERN_TESTS_TSAN 1
+#endif
+#endif
+
 TEST_F(ThreadPoolTest, AThreadMayUseFernItself) {
+#ifdef FERN_TESTS_TSAN
+  // The kernel orders that thread's last close before our next use of the number; TSan does not see it.
+  GTEST_SKIP() << "TSan does not see that the thread has ended";
+#endif
   pid_t task = 0;
   EXPECT_EQ(fern::in_thread([&] {
               task = ::gettid();
