@@ -1,4 +1,5 @@
 // How greenlets end: joiners, exceptions, links, and what is said about those that nobody reads.
+#include <fern/event.hpp>
 #include <fern/greenlet.hpp>
 #include <fern/hub.hpp>
 #include <fern/wait.hpp>
@@ -76,11 +77,13 @@ TEST_F(GreenletEnd, AJoinWithoutTimeNeverParks) {
 }
 
 TEST_F(GreenletEnd, AJoinerThatGivesUpOrIsKilledIsNotWokenAnyMore) {
-  auto target = fern::spawn([] { fern::sleep(5ms); });
+  fern::Event end;
+  auto target = fern::spawn([&] { end.wait(); });
   auto killed = fern::spawn([&] { target.join(); });
   fern::yield();
   killed.kill();
   EXPECT_FALSE(target.join(1ms));
+  end.set();
   EXPECT_TRUE(target.join());
 }
 
@@ -90,14 +93,16 @@ TEST_F(GreenletEnd, TellsItsStateAllItsLife) {
            (greenlet.dead() ? "dead " : "") + (greenlet.successful() ? "successful " : "") +
            (greenlet.value() != nullptr ? std::to_string(*greenlet.value()) : "");
   };
-  auto greenlet = fern::spawn([] {
-    fern::sleep(2ms);
+  fern::Event end;
+  auto greenlet = fern::spawn([&] {
+    end.wait();
     return 3;
   });
   EXPECT_EQ(states(greenlet), "started ");
   fern::yield();
   EXPECT_EQ(states(greenlet), "started ");
   EXPECT_THROW(greenlet.get(100us), fern::TimeoutError);
+  end.set();
   greenlet.join();
   EXPECT_EQ(states(greenlet), "ready dead successful 3");
   auto later = fern::spawn_later(1h, [] { return 1; });
