@@ -1,9 +1,14 @@
 #!/usr/bin/env python3
 """Runs every example and checks what it does. An example without a test here fails this one."""
+import contextlib
+import http.server
 import os
 import pathlib
 import re
+import signal
+import socket
 import subprocess
+import threading
 import unittest
 
 SOURCE = pathlib.Path(os.environ["FERN_SOURCE"])
@@ -26,6 +31,48 @@ def run(name, *arguments):
     return result.stdout
 
 
+@contextlib.contextmanager
+def server(name, *arguments):
+    """The address of a server that runs meanwhile. It must end well at SIGINT, and say nothing on stderr."""
+    process = subprocess.Popen(
+        [BUILD / "examples" / name, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=BUILD)
+    try:
+        line = process.stdout.readline()
+        address, port = line.removeprefix("listening on ").strip().rsplit(":", 1)
+        yield address, int(port)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=PATIENCE)
+        if process.returncode or errors:
+            raise AssertionError(f"{name}: exit {process.returncode}\n{errors}")
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def connect(address):
+    return socket.create_connection(address, timeout=PATIENCE)
+
+
+def exchange(connection, data):
+    """What comes back for the data, up to the peer's end."""
+    sender = threading.Thread(target=lambda: (connection.sendall(data), connection.shutdown(socket.SHUT_WR)))
+    sender.start()
+    answer = connection.makefile("rb").read()
+    sender.join()
+    return answer
+
+
+class Pages(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = b"x" * int(self.path[1:])
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments):
+        pass
+
+
 class Examples(unittest.TestCase):
     def test_every_example_is_run_here(self):
         self.assertEqual([name for name in examples() if not hasattr(self, f"test_{name}")], [])
@@ -41,6 +88,51 @@ class Examples(unittest.TestCase):
         for sound in ("tick", "tock"):
             self.assertEqual([line for line in lines if line.startswith(sound)], [f"{sound} {i}" for i in (1, 2, 3)])
         self.assertEqual(len(lines), 8)
+
+    def test_echo_server(self):
+        data = os.urandom(3_000_000)
+        with server("echo_server") as address, connect(address) as one, connect(address) as other:
+            self.assertEqual(exchange(one, data), data)
+            self.assertEqual(exchange(other, b"hello"), b"hello")
+
+    def test_port_forwarder(self):
+        data = os.urandom(3_000_000)
+        with server("echo_server") as target:
+            with server("port_forwarder", "127.0.0.1:0", "%s:%d" % target) as address, connect(address) as connection:
+                self.assertEqual(exchange(connection, data), data)
+        with server("port_forwarder", "127.0.0.1:0", "%s:%d" % target) as address, connect(address) as connection:
+            self.assertEqual(connection.recv(1), b"", "nobody listens there any more")
+
+    def test_chat(self):
+        with server("chat") as address:
+            with connect(address) as ann, connect(address) as bob:
+                ann_hears, bob_hears = ann.makefile("r"), bob.makefile("r")
+                ann.sendall(b"ann\n")
+                self.assertEqual(ann_hears.readline(), "* 1 here\n")
+                bob.sendall(b"bob\nhi ")
+                self.assertEqual(bob_hears.readline(), "* 2 here\n")
+                self.assertEqual(ann_hears.readline(), "* bob is here\n")
+                bob.sendall(b"ann\nhow are you?\n")
+                self.assertEqual(ann_hears.readline(), "bob: hi ann\n")
+                self.assertEqual(ann_hears.readline(), "bob: how are you?\n")
+                bob.shutdown(socket.SHUT_WR)
+                self.assertEqual(ann_hears.readline(), "* bob has left\n")
+                self.assertEqual(bob_hears.readline(), "")
+
+    def test_concurrent_download(self):
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pages) as pages:
+            threading.Thread(target=pages.serve_forever, daemon=True).start()
+            sizes = [i * 1000 for i in range(30)]
+            urls = [f"http://127.0.0.1:{pages.server_port}/{size}" for size in sizes]
+            lines = run("concurrent_download", *urls).splitlines()
+            pages.shutdown()
+        self.assertEqual(lines, [f"{url}: HTTP/1.0 200 OK, {size} bytes" for url, size in zip(urls, sizes)])
+        result = subprocess.run(
+            [BUILD / "examples" / "concurrent_download", "ftp://x/", urls[0]], capture_output=True, text=True)
+        self.assertEqual(result.returncode, 1)
+        bad, refused = result.stdout.splitlines()
+        self.assertEqual(bad, "ftp://x/: not an http URL")
+        self.assertIn("Connection refused", refused)
 
 
 if __name__ == "__main__":
