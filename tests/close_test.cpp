@@ -72,6 +72,26 @@ TEST_F(CloseTest, CloseFromAnotherHubWakesAllWhoWait) {
   other.join();
 }
 
+TEST_F(CloseTest, ShutdownEndsTheSendersOfAFullUnixSocketInEveryHub) {
+  may_keep_heap("a thread's hub is kept for the next thread");
+  Pair pair;
+  std::string filler(1 << 16, 'x');
+  while (io::send(pair.a, filler.data(), filler.size(), MSG_DONTWAIT, {}) > 0) {
+  }
+  auto sends_into_nothing = [&] { return io::send(pair.a, "!", 1, 0, {}) < 0 ? errno : 0; };
+  std::atomic<bool> go{false};
+  std::thread other([&] {
+    auto waiter = fern::spawn(sends_into_nothing);
+    auto starter = fern::spawn([&] { go = true; });
+    EXPECT_EQ(waiter.get(), EPIPE);
+  });
+  auto mine = fern::spawn(sends_into_nothing);
+  while (!go) fern::sleep(100us);
+  EXPECT_EQ(io::shutdown(pair.a, SHUT_WR), 0);
+  EXPECT_EQ(mine.get(), EPIPE);
+  other.join();
+}
+
 TEST_F(CloseTest, CloseFromAThreadWithoutAHubWakesAllWhoWait) {
   may_keep_heap("a thread's hub is kept for the next thread");
   Pair pair;

@@ -86,8 +86,8 @@ class FERN_API Socket {
   std::pair<std::string, Address> recvfrom(std::size_t most, Deadline deadline = {});
   std::size_t sendto(detail::ConstBytes data, const Address& to, Deadline deadline = {});
 
-  // shutdown() ends one direction or both for all who have the connection. Waiters go on: those
-  // who receive find the end.
+  // shutdown() ends one direction or both for all who have the connection. Waiters of any
+  // hub go on: who receives finds the end, who sends EPIPE.
   enum class Direction : unsigned char { Receive, Send, Both };
   void shutdown(Direction direction = Direction::Both);
 

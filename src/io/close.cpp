@@ -1,7 +1,10 @@
-// A descriptor that changes hands: everybody who waits for it, in whatever hub, is told first.
+// A descriptor that changes hands, or is shut down: everybody who waits for it is told, in whatever
+// hub.
 
 #include "base/real.hpp"
 #include "io/fd_table.hpp"
+
+#include <sys/socket.h>
 
 #include <atomic>
 #include <chrono>
@@ -149,6 +152,36 @@ bool adopt(int fd, bool stream) noexcept {
 int close(int fd, bool wait) noexcept {
   if (hand_over(fd, true, wait)) return 0;
   return real::close(fd);
+}
+
+int shutdown(int fd, int how) noexcept {
+  if (real::shutdown(fd, how) < 0) return -1;
+  int domain = AF_UNSPEC;
+  socklen_t size = sizeof domain;
+  if (real::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0 || domain != AF_UNIX) return 0;
+  if (FdTable* mine = FdTable::here()) mine->wake_waiters(fd);
+  struct Tell : detail::Remote {
+    core::Hub* hub = nullptr;
+    int fd = -1;
+  };
+  try {
+    // Every hub: one that has just tried and is about to wait takes posts only once it waits.
+    for (core::Hub* hub : FdTable::others_of(FdSlot::View::of_all())) {
+      auto* tell = new Tell;
+      tell->hub = hub;
+      tell->fd = fd;
+      tell->run = [](detail::Remote* remote) noexcept {
+        auto* self = static_cast<Tell*>(remote);
+        auto* table = static_cast<FdTable*>(self->hub->fd_table);
+        if (table != nullptr) table->wake_waiters(self->fd);
+        delete self;
+      };
+      hub->post(*tell);
+    }
+  } catch (const std::bad_alloc&) {
+    // Most waiters learn it from the kernel.
+  }
+  return 0;
 }
 
 void release(int fd) noexcept { hand_over(fd, false, true); }

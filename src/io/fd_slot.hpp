@@ -21,6 +21,7 @@ class FdSlot {
   class View {
    public:
     explicit View(std::uint64_t word = 0) noexcept : word_(word) {}
+    static View of_all() noexcept { return View(std::uint64_t{many} << 32); }  // names every table
     bool owned() const noexcept { return (word_ & owned_bit) != 0; }
     bool stream() const noexcept { return (word_ & stream_bit) != 0; }
     std::uint32_t table() const noexcept { return static_cast<std::uint32_t>(word_ >> 32) & many; }

@@ -153,6 +153,13 @@ void FdTable::let_go(int fd) noexcept {
   if (entry != nullptr && entry->table != nullptr) reset(*entry);
 }
 
+void FdTable::wake_waiters(int fd) noexcept {
+  FdEntry* entry = find(fd);
+  if (entry == nullptr) return;
+  entry->drained = false;
+  for (const FdWaiters& list : entry->lists) wake_all(list);
+}
+
 int FdTable::link(FdWaiter& waiter, int fd, std::uint32_t events, bool owned) noexcept {
   hub_.loop();
   FdSlot* slot = FdSlot::find(fd);

@@ -103,6 +103,9 @@ class FdTable final : public core::Hub::Extension {
   // let_go() forgets a descriptor that is about to change hands: wakes all who wait for it.
   void let_go(int fd) noexcept;
 
+  // wake_waiters() has all who wait for a descriptor try again.
+  void wake_waiters(int fd) noexcept;
+
   // others_of() lists the other hubs that a view of an FdSlot names.
   static std::vector<core::Hub*> others_of(FdSlot::View view);
 
@@ -156,6 +159,10 @@ bool adopt(int fd, bool stream) noexcept;
 // hub has to let go first, the last one closes it, and close() waits for that if `wait` is true
 // and this greenlet may wait, for a second at most. It cannot be killed.
 int close(int fd, bool wait) noexcept;
+
+// shutdown() is shutdown(2), and has all who wait for a unix socket try again, in every hub: to the
+// senders of a full one it is an end (EPIPE), but no event.
+int shutdown(int fd, int how) noexcept;
 
 // release() is close() without closing: the descriptor is not ours any more.
 void release(int fd) noexcept;

@@ -247,7 +247,7 @@ void Socket::shutdown(Direction direction) {
   int how = direction == Direction::Receive ? SHUT_RD
             : direction == Direction::Send  ? SHUT_WR
                                             : SHUT_RDWR;
-  if (real::shutdown(fd(), how) < 0) net::fail(errno, "fern::Socket::shutdown()");
+  if (io::shutdown(fd(), how) < 0) net::fail(errno, "fern::Socket::shutdown()");
 }
 
 void Socket::close() noexcept {
