@@ -296,68 +296,6 @@ TEST_F(GreenletEnd, LinkingFromAnotherThreadIsMisuse) {
   greenlet.join();
 }
 
-TEST_F(GreenletEnd, AThreadJoinsReadsAndDropsAnothersGreenlets) {
-  may_keep_heap("hubs are kept");
-  const int rounds = fern::testing::under_valgrind() ? 20 : 300;
-  std::atomic<int> sum{0};
-  for (int round = 0; round < rounds; ++round) {
-    std::vector<fern::Greenlet<int>> mine;
-    for (int i = 0; i < 4; ++i) {
-      mine.push_back(fern::spawn([i]() -> int {
-        if (i % 2 == 1) fern::yield();
-        if (i == 3) throw std::runtime_error("three");
-        return i;
-      }));
-    }
-    std::atomic<bool> read{false};
-    std::thread reader([&sum, &read, theirs = mine]() mutable {
-      for (auto& greenlet : theirs) {
-        try {
-          sum += greenlet.get() + 1;
-        } catch (const std::runtime_error&) {
-          sum += 100;
-        }
-        greenlet.ready();
-        greenlet.killed();
-        greenlet.started();
-        greenlet.exception();
-        greenlet = {};
-      }
-      read = true;
-    });
-    // The last handle goes here or there, while the greenlet may still be on its stack.
-    for (auto& greenlet : mine) {
-      if (round % 2 == 0) greenlet.join();
-      greenlet = {};
-    }
-    // A join from another thread is answered by this hub: it has to run until then.
-    while (!read) fern::sleep(100us);
-    reader.join();
-  }
-  EXPECT_EQ(sum, 106 * rounds);
-  fern::sleep(1ms);  // takes back what was posted
-}
-
-TEST_F(GreenletEnd, AThreadThatStopsJoiningIsForgotten) {
-  may_keep_heap("hubs are kept");
-  std::atomic<bool> stop{false};
-  auto greenlet = fern::spawn([&] {
-    while (!stop) fern::sleep(20us);
-  });
-  std::vector<std::thread> joiners;
-  for (int k = 0; k < 3; ++k) {
-    joiners.emplace_back([&] {
-      for (int i = 0; i < 100; ++i) EXPECT_FALSE(fern::AnyGreenlet(greenlet).join(10us) && !stop);
-      EXPECT_TRUE(fern::AnyGreenlet(greenlet).join());
-    });
-  }
-  fern::sleep(5ms);
-  stop = true;
-  greenlet.join();
-  for (auto& joiner : joiners) joiner.join();
-  fern::sleep(1ms);
-}
-
 TEST_F(GreenletEnd, TheLastHandleMayGoInAnotherThread) {
   may_keep_heap("hubs are kept");
   auto held = std::make_shared<int>(3);

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "children.hpp"
-#include "core/context.hpp"
+#include "core/greenlet.hpp"
 #include "support.hpp"
 
 using namespace std::chrono_literals;
@@ -210,6 +210,22 @@ TEST_F(Fork, ThreadsOfTheParentAreGoneAndNewOnesWork) {
   stop = true;
   other.join();
   theirs = {};
+}
+
+TEST_F(Fork, AChildHasNoThreadToTellOfItsEnd) {
+  may_keep_heap("hubs are kept");
+  auto forker = fern::spawn([] {
+    auto* block = fern::detail::Access::block(fern::current_greenlet());
+    while ((block->life.load() & fern::core::life_watched) == 0) std::this_thread::yield();
+    // In the child another descriptor may have the number by which the joiner's hub is woken.
+    EXPECT_TRUE(succeeded(in_child([&] {
+      bool told_of = (block->life.load() & fern::core::life_watched) != 0;
+      return block->strangers == nullptr && !told_of ? 0 : 1;
+    })));
+  });
+  std::thread joiner([forker] { EXPECT_TRUE(forker.join()); });
+  forker.join();
+  joiner.join();
 }
 
 TEST_F(Fork, InsideAPostedFunctionLeavesTheChildWithNothingToDo) {

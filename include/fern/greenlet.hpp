@@ -66,7 +66,7 @@ class FERN_API AnyGreenlet {
 
   // join() waits until the greenlet has ended; false when the deadline passed first. It does not
   // throw the greenlet's exception. A greenlet that joins itself gets a GreenletError. From another
-  // thread the greenlet's hub has to answer: while that thread blocks natively, so does the join.
+  // thread too it returns once the greenlet has ended, whatever that one's thread does next.
   bool join(Deadline deadline = {}) const;
 
   // get() joins, then rethrows what ended the greenlet: its exception, or GreenletKilled.

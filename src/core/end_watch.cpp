@@ -2,100 +2,89 @@
 
 #include "core/hub.hpp"
 
-#include <atomic>
+#include <mutex>
 
 namespace fern::core {
 
-// Goes to the watched greenlet's hub, waits there as a link, and comes back when it ends or when
-// it is called off. Exactly one message comes back; the call-off is a second one going there.
-struct EndWatch::RemoteLink : Link {
-  struct Message : detail::Remote {
-    RemoteLink* link = nullptr;
-  };
-  Message go;
-  Message back;
-  Message call_off;
-  Greenlet* watched = nullptr;  // retained
-  Hub* home = nullptr;
-  EndWatch* owner = nullptr;    // home's thread only; null once called off
-  Told told = nullptr;
-  void* context = nullptr;
-  bool linked = false;          // the watched greenlet's thread only
-  std::atomic<int> messages{1};  // that have not arrived: back, and call_off if sent
-
-  void done() noexcept {
-    if (messages.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-    release(*watched);
-    delete this;
-  }
-
-  static RemoteLink& of(detail::Remote* remote) noexcept {
-    return *static_cast<Message*>(remote)->link;
-  }
-};
-
-EndWatch::EndWatch(Greenlet& watched, Told told, void* context) : watched_(watched) {
+EndWatch::EndWatch(Greenlet& watched, Told told, void* context)
+    : watched_(watched), told_(told), context_(context) {
   Hub& home = Hub::current();
-  if (watched.hub == &home) {
-    local_.told = told;
-    local_.context = context;
+  if (watched.hub != &home) {
+    remote_.home = &home;
+    remote_.watch = this;
+    remote_.run = [](detail::Remote* message) noexcept {
+      auto* self = static_cast<Remote*>(message);
+      self->arrived = true;
+      self->watch->told_(self->watch->context_);
+    };
+    enlisted_ = enlist();
+  } else if (!is_dead(watched)) {
+    local_.watch = this;
     local_.ended = [](Link* link, Greenlet&) noexcept {
-      auto* self = static_cast<LocalLink*>(link);
-      self->told(self->context);
+      EndWatch& self = *static_cast<Local*>(link)->watch;
+      self.told_(self.context_);
     };
     link(watched, local_);
     linked_ = true;
-    return;
   }
-  auto* remote = new RemoteLink;
-  remote_ = remote;
-  remote->go.link = remote->back.link = remote->call_off.link = remote;
-  remote->watched = &watched;
-  retain(watched);
-  remote->home = &home;
-  remote->owner = this;
-  remote->told = told;
-  remote->context = context;
-  remote->ended = [](Link* link, Greenlet&) noexcept {
-    auto* self = static_cast<RemoteLink*>(link);
-    self->linked = false;
-    self->home->post(self->back);
-  };
-  remote->go.run = [](detail::Remote* message) noexcept {
-    RemoteLink& self = RemoteLink::of(message);
-    if (is_dead(*self.watched)) {
-      self.home->post(self.back);
-    } else {
-      self.linked = true;
-      link(*self.watched, self);
-    }
-  };
-  remote->call_off.run = [](detail::Remote* message) noexcept {
-    RemoteLink& self = RemoteLink::of(message);
-    if (self.linked) {
-      self.linked = false;
-      unlink(*self.watched, self);
-      self.home->post(self.back);
-    }
-    self.done();
-  };
-  remote->back.run = [](detail::Remote* message) noexcept {
-    RemoteLink& self = RemoteLink::of(message);
-    if (self.owner != nullptr) {
-      self.owner->remote_ = nullptr;
-      self.told(self.context);
-    }
-    self.done();
-  };
-  watched.hub->post(remote->go);
+  if (!linked_ && !enlisted_) told(context);
+}
+
+// False if it is dead. The bit is set under the lock: an ending that sees it finds the list whole.
+bool EndWatch::enlist() noexcept {
+  std::lock_guard lock(watched_.hub->strangers_lock);
+  std::uint64_t life = watched_.life.load(std::memory_order_acquire);
+  do {
+    if ((life & life_dead) != 0) return false;
+  } while (!watched_.life.compare_exchange_weak(
+      life, life | life_watched, std::memory_order_acq_rel, std::memory_order_acquire));
+  remote_.listed = true;
+  remote_.previous = watched_.last_stranger;
+  (watched_.strangers == nullptr ? watched_.strangers : watched_.last_stranger->next) = &remote_;
+  watched_.last_stranger = &remote_;
+  return true;
 }
 
 EndWatch::~EndWatch() {
   if (linked_ && !is_dead(watched_)) unlink(watched_, local_);
-  if (remote_ != nullptr) {
-    remote_->owner = nullptr;
-    remote_->messages.fetch_add(1, std::memory_order_relaxed);
-    watched_.hub->post(remote_->call_off);
+  if (!enlisted_ || remote_.arrived) return;
+  {
+    std::lock_guard lock(watched_.hub->strangers_lock);
+    if (remote_.listed) {
+      // The bit stays: an ending that finds nobody here has only looked in vain.
+      Stranger*& before = remote_.previous == nullptr ? watched_.strangers : remote_.previous->next;
+      Stranger*& after = remote_.next == nullptr ? watched_.last_stranger : remote_.next->previous;
+      before = remote_.next;
+      after = remote_.previous;
+      return;
+    }
+  }
+  Greenlet& self = remote_.home->running();
+  told_ = [](void* waiting) noexcept {
+    Hub::wake(*static_cast<Greenlet*>(waiting), Wake::Notified);
+  };
+  context_ = &self;
+  ++self.shields;
+  while (!remote_.arrived) remote_.home->try_park("the news of an end");
+  --self.shields;
+}
+
+void tell_strangers(Greenlet& ended) noexcept {
+  Stranger* first;
+  {
+    std::lock_guard lock(ended.hub->strangers_lock);
+    first = ended.strangers;
+    ended.strangers = ended.last_stranger = nullptr;
+    for (Stranger* each = first; each != nullptr; each = each->next) each->listed = false;
+  }
+  while (first != nullptr) {
+    Stranger* next = first->next;  // it may be gone once it has been told
+    first->home->post(*first);
+    first = next;
+  }
+  if (ended.life.fetch_and(~life_watched, std::memory_order_acq_rel) ==
+      (life_dead | life_watched)) {
+    free_dead(ended);
   }
 }
 

@@ -37,32 +37,6 @@ void schedule(Greenlet& greenlet) noexcept {
   greenlet.hub->push(greenlet);
 }
 
-// The last handle of a dead greenlet is gone.
-void free_dead(Greenlet& dead) noexcept {
-  if (dead.error != nullptr && (dead.flags & flag_read) == 0) report(dead);
-  if (dead.slab == nullptr) {
-    dead.hub->reuse();
-    return;
-  }
-  if (dead.task != nullptr) dead.task->clear();
-  if (dead.hub == Hub::here()) {
-    dead.hub->recycle(dead);
-    return;
-  }
-  // Another thread's. It may still be on its stack, about to leave, but not up there.
-  struct Return : detail::Remote {
-    Greenlet* dead = nullptr;
-  };
-  static_assert(sizeof(Return) <= homecoming);
-  auto* back = ::new (static_cast<void*>(stack_of(dead).top - sizeof(Return))) Return;
-  back->dead = &dead;
-  back->run = [](detail::Remote* remote) noexcept {
-    Greenlet& returned = *static_cast<Return*>(remote)->dead;
-    returned.hub->recycle(returned);
-  };
-  dead.hub->post(*back);
-}
-
 // What comes before life_dead: afterwards other threads may read how it ended.
 void settle(Greenlet& ended) noexcept {
   ended.state = State::Dead;
@@ -70,19 +44,24 @@ void settle(Greenlet& ended) noexcept {
   if (ended.error != nullptr && (ended.flags & flag_detached) != 0) report(ended);
 }
 
-// Marks it dead and drops its own count. Afterwards the block may be free already.
+// Marks it dead, tells who watches, and drops its own count. The block may be free afterwards.
 void depart(Greenlet& ended) noexcept {
   settle(ended);
   if ((ended.flags & flag_linked) != 0) {
     // Callbacks get handles and destroy some: ours goes last.
-    ended.life.fetch_or(life_dead, std::memory_order_acq_rel);
+    std::uint64_t before = ended.life.fetch_or(life_dead, std::memory_order_acq_rel);
     tell_links(ended);
+    if ((before & life_watched) != 0) tell_strangers(ended);
     release(ended);
     return;
   }
   std::uint64_t before = ended.life.fetch_add(life_dead - 1, std::memory_order_acq_rel);
   tell_links(ended);
-  if (before == 1) free_dead(ended);
+  if ((before & life_watched) != 0) [[unlikely]] {
+    tell_strangers(ended);
+  } else if (before == 1) {
+    free_dead(ended);
+  }
 }
 
 bool is_exit(const std::exception_ptr& exception) noexcept {
@@ -110,8 +89,9 @@ void end_unstarted(Greenlet& greenlet, std::exception_ptr exception) noexcept {
   // Destructors of the callable may wait, and may drop the last handle.
   retain(greenlet);
   greenlet.task->abandon();
-  greenlet.life.fetch_or(life_dead, std::memory_order_acq_rel);
+  std::uint64_t before = greenlet.life.fetch_or(life_dead, std::memory_order_acq_rel);
   tell_links(greenlet);
+  if ((before & life_watched) != 0) tell_strangers(greenlet);
   release(greenlet);
   if (!queued) release(greenlet);
 }
@@ -218,6 +198,31 @@ void release(Greenlet& greenlet) noexcept {
     if (greenlet.life.fetch_sub(1, std::memory_order_acq_rel) != (life_dead | 1)) return;
   }
   free_dead(greenlet);
+}
+
+void free_dead(Greenlet& dead) noexcept {
+  if (dead.error != nullptr && (dead.flags & flag_read) == 0) report(dead);
+  if (dead.slab == nullptr) {
+    dead.hub->reuse();
+    return;
+  }
+  if (dead.task != nullptr) dead.task->clear();
+  if (dead.hub == Hub::here()) {
+    dead.hub->recycle(dead);
+    return;
+  }
+  // Another thread's. It may still be on its stack, about to leave, but not up there.
+  struct Return : detail::Remote {
+    Greenlet* dead = nullptr;
+  };
+  static_assert(sizeof(Return) <= homecoming);
+  auto* back = ::new (static_cast<void*>(stack_of(dead).top - sizeof(Return))) Return;
+  back->dead = &dead;
+  back->run = [](detail::Remote* remote) noexcept {
+    Greenlet& returned = *static_cast<Return*>(remote)->dead;
+    returned.hub->recycle(returned);
+  };
+  dead.hub->post(*back);
 }
 
 std::uint64_t id_of(const Greenlet& greenlet) noexcept {

@@ -26,6 +26,7 @@ class Hub;
 struct Slab;
 struct Link;
 struct LocalMap;
+struct Stranger;
 
 enum class State : std::uint8_t { Free, Unstarted, Ready, Parked, Dead };
 
@@ -62,7 +63,7 @@ struct alignas(64) Greenlet {
   std::uint8_t flags = 0;              // Flags bits
   std::uint16_t shields = 0;           // ShieldKill scopes open
   std::uint16_t unused = 0;
-  // Handles, plus one until it has ended; life_dead once it has. The only field for other threads.
+  // Handles, plus one until it has ended; life_dead once it has. For every thread, as strangers is.
   std::atomic<std::uint64_t> life{0};
 
   // What it waits on, for dumps: a static string, and a number that goes with it (an fd), or -1.
@@ -75,6 +76,8 @@ struct alignas(64) Greenlet {
   Timeout* timeouts = nullptr;         // innermost scope first
   Link* links = nullptr;               // joiners and callbacks, first come first
   Link* last_link = nullptr;
+  Stranger* strangers = nullptr;       // watchers of other hubs; under the hub's strangers_lock
+  Stranger* last_stranger = nullptr;
   LocalMap* locals = nullptr;
   std::string* name = nullptr;         // null: "Greenlet-" and the id
   std::uint64_t finish = 0;            // the how-manieth of its hub to end
@@ -89,7 +92,9 @@ static_assert(sizeof(Greenlet) <= 256, "a million parked greenlets shall fit 4,4
 #endif
 
 constexpr std::uint64_t life_dead = std::uint64_t{1} << 63;
-constexpr std::uint64_t life_count = life_dead - 1;
+// Strangers may be listed: whoever ends it has to look. Counts like a handle, so that the block
+// stays until they are told.
+constexpr std::uint64_t life_watched = std::uint64_t{1} << 62;
 
 // Link is told when a greenlet ends, on the hub's thread, in order with the others. It is in the
 // list from link() until it is told or unlinked. Telling queues; it never runs user code.
@@ -113,9 +118,15 @@ void unlink(Greenlet& greenlet, Link& link) noexcept;
 // tell_links() tells joiners and callbacks, in order, that it has ended.
 void tell_links(Greenlet& ended) noexcept;
 
-// retain() and release() count handles. The last one frees the block, from whichever thread.
+// tell_strangers() is for a dead greenlet with life_watched set: it tells the watchers of other
+// hubs, and takes the bit away, which may free the block. end_watch.cpp.
+void tell_strangers(Greenlet& ended) noexcept;
+
+// retain() and release() count handles. The last one frees the block, from whichever thread, by
+// free_dead().
 void retain(Greenlet& greenlet) noexcept;
 void release(Greenlet& greenlet) noexcept;
+void free_dead(Greenlet& dead) noexcept;
 
 std::uint64_t id_of(const Greenlet& greenlet) noexcept;
 std::string name_of(const Greenlet& greenlet);

@@ -112,6 +112,9 @@ class Hub final : public fern::Hub {
   void leave_thread() noexcept;
   void reuse() noexcept;
 
+  // For the lists of strangers at this hub's greenlets. From any thread, for a few instructions.
+  detail::SpinLock strangers_lock;
+
   // External is something that can wake this hub from outside Fern (an armed descriptor, a
   // signal, a job of a worker) for as long as it lives: no LoopExit meanwhile.
   class External {

@@ -28,19 +28,6 @@ bool is_alive(const Greenlet& greenlet) noexcept {
   return greenlet.state != State::Free && greenlet.state != State::Dead;
 }
 
-// Joiners of other threads learn that it has ended. Nothing of the user's runs any more, and whoever
-// waited here does not go on.
-void tell_strangers(Greenlet& ended) noexcept {
-  for (Link* link = ended.links; link != nullptr;) {
-    Link* next = link->next;
-    if (link->id == 0) {
-      unlink(ended, *link);
-      link->ended(link, ended);
-    }
-    link = next;
-  }
-}
-
 }  // namespace
 
 Hub& Hub::make() {
@@ -119,9 +106,10 @@ void Hub::close() noexcept {
   main_.shields = 0;
   end_extensions();  // before others may run what is posted
   main_.state = State::Dead;
-  main_.life.fetch_or(life_dead, std::memory_order_acq_rel);
+  std::uint64_t before = main_.life.fetch_or(life_dead, std::memory_order_acq_rel);
   this_hub = nullptr;
   tell_links(main_);
+  if ((before & life_watched) != 0) tell_strangers(main_);
   Registry::closed(*this);
   Registry::with_closed(*this, [this] {
     take_posts();
@@ -164,22 +152,16 @@ void Hub::abandon_greenlets() noexcept {
   bury();
 }
 
-// Declares all greenlets dead that are not, without unwinding them.
+// Declares all greenlets dead that are not, without unwinding them. Watchers of other threads learn
+// it; nothing of the user's runs any more here, and whoever waited here does not go on.
 void Hub::bury() noexcept {
-  auto each = [this](auto&& f) {
-    f(main_);
-    stacks_.for_each(f);
-  };
   head_ = nullptr;
-  each([](Greenlet& greenlet) {
+  for_each([](Greenlet& greenlet) {
     if (!is_alive(greenlet)) return;
     greenlet.state = State::Dead;
     greenlet.flags |= flag_killed;
-    greenlet.life.fetch_or(life_dead, std::memory_order_acq_rel);
-  });
-  // Only now: nobody of this hub is woken.
-  each([](Greenlet& greenlet) {
-    if (greenlet.state == State::Dead) tell_strangers(greenlet);
+    std::uint64_t before = greenlet.life.fetch_or(life_dead, std::memory_order_acq_rel);
+    if ((before & life_watched) != 0) tell_strangers(greenlet);
   });
 }
 
@@ -233,6 +215,8 @@ void Hub::mark_forked() noexcept {
   forked_ = true;
   survivor_ = running_;
   survivor_->pending |= pending_fork;
+  survivor_->life.fetch_and(~life_watched, std::memory_order_relaxed);
+  survivor_->strangers = survivor_->last_stranger = nullptr;
   head_ = nullptr;
   budget_ = granted_ = 1;
   forked_hub = this;

@@ -124,6 +124,8 @@ void Registry::unstuck(Hub& hub) noexcept {
 }
 
 void Registry::forked(Hub* here) noexcept {
+  // A thread that the child does not have may hold it.
+  for (Hub* each : lists().live) each->strangers_lock.unlock();
   lists().live.clear();
   idle_service_threads.store(0, std::memory_order_relaxed);
   if (here == nullptr) return;
