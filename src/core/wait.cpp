@@ -12,8 +12,7 @@ namespace {
 
 using core::Hub;
 
-AnyGreenlet handle_of(core::Greenlet* block) {
-  if (block == nullptr) throw GreenletError("joinall(): a handle is empty");
+AnyGreenlet handle_of(core::Greenlet* block) noexcept {
   core::retain(*block);
   return Access::adopt<AnyGreenlet>(block);
 }
@@ -22,8 +21,8 @@ void raise_if_failed(core::Greenlet* block) {
   if (auto error = handle_of(block).exception()) std::rethrow_exception(std::move(error));
 }
 
-// Every one in turn: the joiner wakes once for each that is still alive when it looks. For the
-// order it relies on each hub's count of ends.
+// Every one in turn, all of this hub: the joiner wakes once for each that is still alive when it
+// looks. For the order it relies on the hub's count of ends.
 std::vector<std::size_t> join_each(const std::vector<core::Greenlet*>& blocks, Deadline deadline,
                                    std::vector<std::size_t> ended,
                                    const std::vector<std::size_t>& alive) {
@@ -94,8 +93,14 @@ std::vector<std::size_t> join_many(const std::vector<core::Greenlet*>& blocks,
                                    const JoinOptions& options) {
   std::vector<std::size_t> ended;
   std::vector<std::size_t> alive;
+  Hub& hub = Hub::current();
+  bool ours = true;
   for (std::size_t i = 0; i < blocks.size(); ++i) {
     if (blocks[i] == nullptr) throw GreenletError("joinall(): a handle is empty");
+    if (blocks[i] == &hub.running()) {
+      throw GreenletError("joinall(): a greenlet cannot join itself");
+    }
+    ours = ours && blocks[i]->hub == &hub;
     (core::is_dead(*blocks[i]) ? ended : alive).push_back(i);
   }
   if (options.raise_error) {
@@ -106,13 +111,16 @@ std::vector<std::size_t> join_many(const std::vector<core::Greenlet*>& blocks,
     return ended;
   }
   if (alive.empty()) return ended;
-  if (!options.raise_error && options.count >= blocks.size()) {
+  if (ours && !options.raise_error && options.count >= blocks.size()) {
     return join_each(blocks, options.deadline, std::move(ended), alive);
   }
   return join_some(blocks, options, std::move(ended), alive);
 }
 
 bool kill_many(const std::vector<core::Greenlet*>& blocks, const KillOptions& options) {
+  for (core::Greenlet* block : blocks) {
+    if (block == nullptr) throw GreenletError("killall(): a handle is empty");
+  }
   KillOptions each = options;
   each.block = false;
   core::Greenlet* self = nullptr;
