@@ -31,10 +31,10 @@ class Deadline {
   template <class Rep, class Period>
   Deadline(std::chrono::duration<Rep, Period> timeout) : ns_(after(timeout)) {}
 
-  // A point of the steady clock is itself.
+  // A point of the steady clock is itself; one before its epoch is past().
   template <class Duration>
   constexpr Deadline(std::chrono::time_point<std::chrono::steady_clock, Duration> point) noexcept
-      : ns_(std::chrono::ceil<std::chrono::nanoseconds>(point.time_since_epoch()).count()) {}
+      : ns_(whole_ns(point.time_since_epoch())) {}
 
   template <class Clock, class Duration>
   Deadline(std::chrono::time_point<Clock, Duration>) = delete;
@@ -75,18 +75,25 @@ class Deadline {
 
   template <class Rep, class Period>
   static std::int64_t after(std::chrono::duration<Rep, Period> timeout) {
+    std::int64_t ns = whole_ns(timeout);
+    return ns == 0 || ns == never_ns ? ns : after_ns(ns);
+  }
+
+  // Rounded up; 0 for what is not positive, never_ns for what is too large.
+  template <class Rep, class Period>
+  static constexpr std::int64_t whole_ns(std::chrono::duration<Rep, Period> span) {
     using Wide = std::chrono::duration<long double, std::nano>;
     if constexpr (std::is_floating_point_v<Rep>) {
-      if (timeout.count() != timeout.count()) refuse_nan();
+      if (span.count() != span.count()) refuse_nan();
     }
-    if (timeout <= timeout.zero()) return 0;
-    if (Wide(timeout).count() >= static_cast<long double>(never_ns)) return never_ns;
+    if (span <= span.zero()) return 0;
+    long double ns = Wide(span).count();
+    if (ns >= static_cast<long double>(never_ns)) return never_ns;
     if constexpr (std::is_integral_v<Rep>) {
-      return after_ns(std::chrono::ceil<std::chrono::nanoseconds>(timeout).count());
+      return std::chrono::ceil<std::chrono::nanoseconds>(span).count();
     } else {
-      long double ns = Wide(timeout).count();
       auto whole = static_cast<std::int64_t>(ns);
-      return after_ns(static_cast<long double>(whole) < ns ? whole + 1 : whole);
+      return static_cast<long double>(whole) < ns ? whole + 1 : whole;
     }
   }
 
