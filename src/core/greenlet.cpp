@@ -158,6 +158,7 @@ void run_to_end(Greenlet& self) {
     locals_ended(self);
     --self.shields;
   }
+  FERN_ASSERT(self.timeouts == nullptr, "fern::Timeout: a scope outlives its greenlet");
   // This may put our own stack into the free list: nobody takes it before we have left.
   depart(self);
 }

@@ -78,11 +78,12 @@ Timeout::Timeout(Deadline deadline) {
 }
 
 Timeout::~Timeout() {
+  FERN_ASSERT(&greenlet_->hub->running() == greenlet_,
+              "fern::Timeout::~Timeout(): ended in another greenlet");
   cancel();
   // Scopes are objects on one stack and mostly end in order, but they need not.
   Timeout** place = &greenlet_->timeouts;
-  while (*place != nullptr && *place != this) place = &(*place)->outer_;
-  FERN_ASSERT(*place == this, "fern::Timeout::~Timeout(): ended in another greenlet");
+  while (*place != this) place = &(*place)->outer_;
   *place = outer_;
 }
 
