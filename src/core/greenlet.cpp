@@ -75,27 +75,6 @@ bool is_exit(const std::exception_ptr& exception) noexcept {
   }
 }
 
-// Killed before it ran. In the ready queue it stays until popped: run_to_end sees the flag.
-void end_unstarted(Greenlet& greenlet, std::exception_ptr exception) noexcept {
-  bool queued = greenlet.timer == nullptr;
-  forget_start(greenlet);
-  greenlet.flags |= flag_cancelled;
-  if (is_exit(exception)) {
-    greenlet.flags |= flag_killed;
-  } else {
-    greenlet.error = std::move(exception);
-  }
-  settle(greenlet);
-  // Destructors of the callable may wait, and may drop the last handle.
-  retain(greenlet);
-  greenlet.task->abandon();
-  std::uint64_t before = greenlet.life.fetch_or(life_dead, std::memory_order_acq_rel);
-  tell_links(greenlet);
-  if ((before & life_watched) != 0) tell_strangers(greenlet);
-  release(greenlet);
-  if (!queued) release(greenlet);
-}
-
 void run_task(Greenlet& self) {
   self.state = State::Ready;
   try {
@@ -171,6 +150,27 @@ void forget_start(Greenlet& greenlet) noexcept {
   greenlet.timer = nullptr;
 }
 
+// In the ready queue it stays until popped: run_to_end sees the flag.
+void end_unstarted(Greenlet& greenlet, std::exception_ptr exception) noexcept {
+  bool queued = greenlet.timer == nullptr;
+  forget_start(greenlet);
+  greenlet.flags |= flag_cancelled;
+  if (is_exit(exception)) {
+    greenlet.flags |= flag_killed;
+  } else {
+    greenlet.error = std::move(exception);
+  }
+  settle(greenlet);
+  // Destructors of the callable may wait, and may drop the last handle.
+  retain(greenlet);
+  greenlet.task->abandon();
+  std::uint64_t before = greenlet.life.fetch_or(life_dead, std::memory_order_acq_rel);
+  tell_links(greenlet);
+  if ((before & life_watched) != 0) tell_strangers(greenlet);
+  release(greenlet);
+  if (!queued) release(greenlet);
+}
+
 void tell_links(Greenlet& ended) noexcept {
   while (Link* link = ended.links) {
     unlink(ended, *link);
@@ -234,46 +234,6 @@ std::string name_of(const Greenlet& greenlet) {
   if (greenlet.name != nullptr) return *greenlet.name;
   if (greenlet.slab == nullptr) return "main";
   return "Greenlet-" + std::to_string(id_of(greenlet));
-}
-
-void interrupt(Greenlet& greenlet, Pending bit) noexcept {
-  greenlet.pending |= bit;
-  if (greenlet.state != State::Parked) return;
-  if (greenlet.shields > 0 || greenlet.context.eh.uncaught > 0) return;
-  Hub::wake(greenlet, Wake::Interrupted);
-}
-
-bool interruptible(const Greenlet& running, const EhGlobals& live) noexcept {
-  return running.shields == 0 && live.uncaught == 0;
-}
-
-void throw_pending(Greenlet& running) {
-  constexpr std::uint8_t thrown = pending_kill | pending_loop_exit;
-  if ((running.pending & thrown) != 0) {
-    running.pending &= static_cast<std::uint8_t>(~thrown);
-    running.flags |= flag_thrown;
-    std::exception_ptr exception = std::exchange(running.kill_exception, nullptr);
-    if (exception == nullptr) throw GreenletExit();
-    std::rethrow_exception(std::move(exception));
-  }
-  throw_expired(running);
-}
-
-void kill(Greenlet& greenlet, std::exception_ptr exception) noexcept {
-  switch (greenlet.state) {
-    case State::Free:
-    case State::Dead:
-      return;
-    case State::Unstarted:
-      end_unstarted(greenlet, std::move(exception));
-      return;
-    case State::Ready:
-    case State::Parked:
-      if ((greenlet.pending & pending_kill) != 0) return;  // the first one is still to be thrown
-      greenlet.kill_exception = std::move(exception);
-      interrupt(greenlet, pending_kill);
-      return;
-  }
 }
 
 void report(const Greenlet& greenlet) noexcept {

@@ -112,6 +112,9 @@ inline bool is_dead(const Greenlet& greenlet) noexcept {
 // forget_start() cancels and frees spawn_later's timer, if there is one.
 void forget_start(Greenlet& greenlet) noexcept;
 
+// end_unstarted() ends one that will never run, as by this exception; null is a GreenletExit.
+void end_unstarted(Greenlet& greenlet, std::exception_ptr exception) noexcept;
+
 void link(Greenlet& greenlet, Link& link) noexcept;
 void unlink(Greenlet& greenlet, Link& link) noexcept;
 
