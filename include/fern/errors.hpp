@@ -17,12 +17,15 @@
 
 #include <fern/config.hpp>
 
+#include <atomic>
+#include <memory>
 #include <stdexcept>
 #include <string>
 
 namespace fern {
 
 class Timeout;
+struct KillAccess;
 struct TimeoutAccess;
 
 // TimeoutError says that a wait's Deadline passed, or that a Timeout scope expired in it.
@@ -60,6 +63,16 @@ class FERN_API QueueClosed : public std::runtime_error {
 
 // GreenletExit unwinds a killed greenlet. Not a std::exception: whoever catches it with
 // `catch (...)` must rethrow it or end. Thrown by the user it ends the greenlet the same way.
+//
+// A greenlet that was killed and waits again, with the GreenletExit gone, has swallowed it: it goes
+// on, but stderr says so, once per kill. While the exception is handled, or kept by an
+// exception_ptr, nothing is said. Who goes on on purpose dismisses it:
+//
+//   try {
+//     serve(client);
+//   } catch (const fern::GreenletExit& exit) {
+//     exit.dismiss();   // only this client was to be given up
+//   }
 class FERN_API GreenletExit {
  public:
   explicit GreenletExit(std::string why = "");
@@ -70,8 +83,13 @@ class FERN_API GreenletExit {
   // what() is the reason given, or "".
   const char* what() const noexcept;
 
+  // dismiss() says that the greenlet survives this kill on purpose. Throws and ends nothing.
+  void dismiss() const noexcept;
+
  private:
+  friend struct KillAccess;
   std::string why_;
+  std::shared_ptr<std::atomic<bool>> dismissed_;  // of one that a kill has thrown
 };
 
 // GreenletKilled is what get() throws for a greenlet that ended by a GreenletExit.

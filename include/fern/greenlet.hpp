@@ -78,7 +78,8 @@ class FERN_API AnyGreenlet {
   // was never started does not run at all; its links still fire. With block it waits for the end,
   // and a greenlet may kill itself so. Returns whether the greenlet has ended. Code that is
   // killed inside a noexcept function or destructor terminates the program unless a ShieldKill
-  // covers the wait.
+  // covers the wait. One that catches the GreenletExit and goes on is reported on stderr, unless
+  // it calls GreenletExit::dismiss(); kill() then waits until it ends some other way.
   bool kill(const KillOptions& options = {}) const;
 
   // cancel() kills the greenlet only if it was never started; true if so. From its hub's thread.

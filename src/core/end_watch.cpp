@@ -5,6 +5,24 @@
 #include <mutex>
 
 namespace fern::core {
+namespace {
+
+void append(Stranger*& first, Stranger& stranger) noexcept {
+  stranger.listed = true;
+  Stranger* last = first == nullptr ? &stranger : first->previous;
+  stranger.previous = last;
+  (first == nullptr ? first : last->next) = &stranger;
+  first->previous = &stranger;
+}
+
+void take_out(Stranger*& first, Stranger& stranger) noexcept {
+  stranger.listed = false;
+  (first == &stranger ? first : stranger.previous->next) = stranger.next;
+  Stranger* after = stranger.next == nullptr ? first : stranger.next;
+  if (after != nullptr) after->previous = stranger.previous;
+}
+
+}  // namespace
 
 EndWatch::EndWatch(Greenlet& watched, Told told, void* context)
     : watched_(watched), told_(told), context_(context) {
@@ -38,10 +56,7 @@ bool EndWatch::enlist() noexcept {
     if ((life & life_dead) != 0) return false;
   } while (!watched_.life.compare_exchange_weak(
       life, life | life_watched, std::memory_order_acq_rel, std::memory_order_acquire));
-  remote_.listed = true;
-  remote_.previous = watched_.last_stranger;
-  (watched_.strangers == nullptr ? watched_.strangers : watched_.last_stranger->next) = &remote_;
-  watched_.last_stranger = &remote_;
+  append(watched_.strangers, remote_);
   return true;
 }
 
@@ -52,10 +67,7 @@ EndWatch::~EndWatch() {
     std::lock_guard lock(watched_.hub->strangers_lock);
     if (remote_.listed) {
       // The bit stays: an ending that finds nobody here has only looked in vain.
-      Stranger*& before = remote_.previous == nullptr ? watched_.strangers : remote_.previous->next;
-      Stranger*& after = remote_.next == nullptr ? watched_.last_stranger : remote_.next->previous;
-      before = remote_.next;
-      after = remote_.previous;
+      take_out(watched_.strangers, remote_);
       return;
     }
   }
@@ -74,7 +86,7 @@ void tell_strangers(Greenlet& ended) noexcept {
   {
     std::lock_guard lock(ended.hub->strangers_lock);
     first = ended.strangers;
-    ended.strangers = ended.last_stranger = nullptr;
+    ended.strangers = nullptr;
     for (Stranger* each = first; each != nullptr; each = each->next) each->listed = false;
   }
   while (first != nullptr) {

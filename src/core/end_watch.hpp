@@ -15,7 +15,7 @@ namespace fern::core {
 // hub's mailbox its stack may not go before it has arrived.
 struct Stranger : detail::Remote {
   Stranger* next = nullptr;
-  Stranger* previous = nullptr;
+  Stranger* previous = nullptr;  // of the first: the last
   Hub* home = nullptr;
   bool listed = false;   // under the watched hub's lock
   bool arrived = false;  // home's thread only

@@ -18,6 +18,7 @@
 #include <atomic>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <string>
 
 namespace fern::core {
@@ -40,7 +41,9 @@ enum Pending : std::uint8_t {
   pending_timeout = 4,    // a Timeout scope has expired
   pending_refusal = 8,    // the hub's own stack, always: it may not wait
   pending_fork = 16,      // this is the child of a fork, and nobody has told the hub yet
+  pending_look = 32,      // a GreenletExit was thrown: look whether it was swallowed, see exit
 };
+constexpr std::uint8_t pending_throw = pending_kill | pending_loop_exit | pending_timeout;
 
 enum Flags : std::uint8_t {
   flag_cancelled = 1,  // killed before it started, still in the ready queue: do not run
@@ -73,11 +76,11 @@ struct alignas(64) Greenlet {
   Slab* slab = nullptr;                // null for main and the hub's own
   std::exception_ptr error;            // what ended it
   std::exception_ptr kill_exception;   // what to throw in it
+  std::shared_ptr<std::atomic<bool>> exit;  // shared with the GreenletExit thrown last: dismissed?
   Timeout* timeouts = nullptr;         // innermost scope first
   Link* links = nullptr;               // joiners and callbacks, first come first
   Link* last_link = nullptr;
   Stranger* strangers = nullptr;       // watchers of other hubs; under the hub's strangers_lock
-  Stranger* last_stranger = nullptr;
   LocalMap* locals = nullptr;
   std::string* name = nullptr;         // null: "Greenlet-" and the id
   std::uint64_t finish = 0;            // the how-manieth of its hub to end
@@ -138,11 +141,15 @@ std::string name_of(const Greenlet& greenlet);
 // shielded, not unwinding. Otherwise it meets it at its next wait. Only in its hub's thread.
 void interrupt(Greenlet& greenlet, Pending bit) noexcept;
 
-// interruptible() asks whether something pending may be thrown into the greenlet that is running.
+// interruptible() asks whether something is pending that may be thrown in the running greenlet.
 bool interruptible(const Greenlet& running, const EhGlobals& live) noexcept;
 
 // throw_pending() throws the most urgent pending thing of the running greenlet.
 [[noreturn]] void throw_pending(Greenlet& running);
+
+// look_for_exit() reports, once per kill, that the running greenlet goes on though a kill has thrown
+// a GreenletExit in it: called at its waits while pending_look is set.
+void look_for_exit(Greenlet& running, const EhGlobals& live) noexcept;
 
 // kill() in the greenlet's own hub's thread; does not wait. Null is a GreenletExit.
 void kill(Greenlet& greenlet, std::exception_ptr exception) noexcept;

@@ -86,7 +86,8 @@ void Hub::meet_pending(const char* what) {
   if (forked_) [[unlikely]] after_fork();
   Greenlet& self = *running_;
   if (&self == &own_) throw BlockingInHub(std::string(what) + " was called on the hub's own stack");
-  if (self.pending != 0 && interruptible(self, *eh_)) throw_pending(self);
+  if ((self.pending & pending_look) != 0) look_for_exit(self, *eh_);
+  if (interruptible(self, *eh_)) throw_pending(self);
 }
 
 Wake Hub::try_park(const char* what, std::int64_t on, Deadline deadline) noexcept {
@@ -94,7 +95,8 @@ Wake Hub::try_park(const char* what, std::int64_t on, Deadline deadline) noexcep
   if (self.pending != 0) [[unlikely]] {
     FERN_ASSERT(&self != &own_, "fern::core::Hub::try_park(): the hub's own stack may not park");
     if (forked_) after_fork();
-    if (self.pending != 0 && interruptible(self, *eh_)) return Wake::Interrupted;
+    if ((self.pending & pending_look) != 0) look_for_exit(self, *eh_);
+    if (interruptible(self, *eh_)) return Wake::Interrupted;
   }
   self.waits_for = what;
   self.waits_on = on;
@@ -115,7 +117,7 @@ Wake Hub::park(const char* what, std::int64_t on, Deadline deadline) {
   Wake why = try_park(what, on, deadline);
   if (why == Wake::Interrupted) [[unlikely]] {
     // What was to be thrown may have been taken back meanwhile: a Timeout that was cancelled.
-    if (running_->pending == 0) return Wake::Notified;
+    if ((running_->pending & pending_throw) == 0) return Wake::Notified;
     throw_pending(*running_);
   }
   return why;
@@ -252,6 +254,7 @@ void Hub::recycle(Greenlet& dead) noexcept {
   dead.name = nullptr;
   dead.error = nullptr;
   dead.kill_exception = nullptr;
+  dead.exit.reset();
   dead.task = nullptr;
   stacks_.give(&dead);
 }

@@ -97,6 +97,7 @@ void Hub::close() noexcept {
   main_.shields = 1;
   main_.pending = 0;
   main_.kill_exception = nullptr;
+  main_.exit.reset();
   for (Greenlet* greenlet : {&main_, &own_}) {
     if (greenlet->locals != nullptr) locals_ended(*greenlet);
   }
@@ -216,7 +217,7 @@ void Hub::mark_forked() noexcept {
   survivor_ = running_;
   survivor_->pending |= pending_fork;
   survivor_->life.fetch_and(~life_watched, std::memory_order_relaxed);
-  survivor_->strangers = survivor_->last_stranger = nullptr;
+  survivor_->strangers = nullptr;
   head_ = nullptr;
   budget_ = granted_ = 1;
   forked_hub = this;

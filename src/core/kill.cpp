@@ -1,13 +1,71 @@
-// What is thrown at a greenlet from outside: how it waits, and when it is thrown.
+// What is thrown at a greenlet from outside: how it waits, when it is thrown, and whether it arrives.
 
+#include "base/real.hpp"
 #include "core/greenlet.hpp"
 #include "core/hub.hpp"
 
 #include <fern/errors.hpp>
 
+#include <atomic>
+#include <memory>
+#include <string>
+#include <typeinfo>
 #include <utility>
 
+namespace fern {
+
+// KillAccess is core's view into GreenletExit.
+struct KillAccess {
+  // Copies share it: as long as somebody else has it too, the exception is on its way, is being
+  // handled, or is kept by an exception_ptr.
+  static void mark(GreenletExit& exit, core::Greenlet& running) noexcept {
+    try {
+      exit.dismissed_ = std::make_shared<std::atomic<bool>>(false);
+    } catch (...) {
+      return;  // no memory: the kill counts, its report does not
+    }
+    running.exit = exit.dismissed_;
+    running.pending |= core::pending_look;
+  }
+};
+
+void GreenletExit::dismiss() const noexcept {
+  if (dismissed_ != nullptr) dismissed_->store(true, std::memory_order_relaxed);
+}
+
+}  // namespace fern
+
 namespace fern::core {
+namespace {
+
+[[noreturn]] void throw_exit(Greenlet& running, GreenletExit exit) {
+  KillAccess::mark(exit, running);
+  throw exit;
+}
+
+// A GreenletExit is thrown anew, so that it is this kill's alone. One of a class derived from it
+// cannot be copied, and is not looked for.
+[[noreturn]] void throw_kill(Greenlet& running, std::exception_ptr exception) {
+  if (exception == nullptr) throw_exit(running, GreenletExit());
+  try {
+    std::rethrow_exception(std::move(exception));
+  } catch (const GreenletExit& exit) {
+    if (typeid(exit) != typeid(GreenletExit)) throw;
+    throw_exit(running, exit);
+  }
+}
+
+void report_swallowed(const Greenlet& running) noexcept {
+  try {
+    std::string text = "fern: greenlet " + name_of(running) + " (id " +
+                       std::to_string(id_of(running)) + ") swallowed a GreenletExit and goes on\n";
+    real::write_all(2, text.data(), text.size());
+  } catch (...) {
+    // A report that finds no memory is not worth dying for.
+  }
+}
+
+}  // namespace
 
 void interrupt(Greenlet& greenlet, Pending bit) noexcept {
   greenlet.pending |= bit;
@@ -17,7 +75,7 @@ void interrupt(Greenlet& greenlet, Pending bit) noexcept {
 }
 
 bool interruptible(const Greenlet& running, const EhGlobals& live) noexcept {
-  return running.shields == 0 && live.uncaught == 0;
+  return (running.pending & pending_throw) != 0 && running.shields == 0 && live.uncaught == 0;
 }
 
 void throw_pending(Greenlet& running) {
@@ -25,11 +83,18 @@ void throw_pending(Greenlet& running) {
   if ((running.pending & thrown) != 0) {
     running.pending &= static_cast<std::uint8_t>(~thrown);
     running.flags |= flag_thrown;
-    std::exception_ptr exception = std::exchange(running.kill_exception, nullptr);
-    if (exception == nullptr) throw GreenletExit();
-    std::rethrow_exception(std::move(exception));
+    throw_kill(running, std::exchange(running.kill_exception, nullptr));
   }
   throw_expired(running);
+}
+
+// While something is thrown or handled it is too early to say: a handler may have turned the kill
+// into an error that ends the greenlet as well.
+void look_for_exit(Greenlet& running, const EhGlobals& live) noexcept {
+  if (live.uncaught > 0 || live.caught != nullptr || running.exit.use_count() > 1) return;
+  running.pending &= static_cast<std::uint8_t>(~pending_look);
+  if (!running.exit->load(std::memory_order_relaxed)) report_swallowed(running);
+  running.exit.reset();
 }
 
 void kill(Greenlet& greenlet, std::exception_ptr exception) noexcept {

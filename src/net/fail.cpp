@@ -12,7 +12,8 @@ namespace fern::net {
 
 void fail(int error, const std::string& what) {
   core::Hub* hub = core::Hub::here();
-  if (error == io::error_interrupted && hub != nullptr && hub->running().pending != 0) {
+  if (error == io::error_interrupted && hub != nullptr &&
+      (hub->running().pending & core::pending_throw) != 0) {
     core::throw_pending(hub->running());
   }
   if (error == io::error_in_hub && hub != nullptr && hub->on_own_stack()) {

@@ -41,7 +41,7 @@ bool Feed::wait_for_worker() {
 // A reader that was woken and killed in one turn has not met the kill: it reads no more.
 bool Feed::goes_on() {
   core::Greenlet& self = hub_->running();
-  if (!abandoned_ && self.pending != 0 && core::interruptible(self, hub_->live_eh())) {
+  if (!abandoned_ && core::interruptible(self, hub_->live_eh())) {
     core::throw_pending(self);
   }
   return !abandoned_;
