@@ -173,33 +173,6 @@ TEST_F(ImapTest, NoInputIsNoResult) {
   EXPECT_TRUE(results.begin() == results.end());
 }
 
-// eventlet: E17.
-TEST_F(ImapTest, ReadsOneMoreThanItsSizeAheadOfTheConsumer) {
-  const std::vector<std::pair<std::string, std::string>> expected{
-      {"R0 R1 S0 S1", "C0 R2 S2 C1 R3 S3 C2 R4 S4 C3 R5 S5 C4 R6 S6 C5 C6"},
-      {"R0 R1 R2 S0 S1 S2", "C0 R3 S3 C1 R4 S4 C2 R5 S5 C3 R6 S6 C4 C5 C6"},
-      {"R0 R1 R2 R3 S0 S1 S2 S3", "C0 R4 S4 C1 R5 S5 C2 R6 S6 C3 C4 C5 C6"}};
-  for (int size = 1; size <= 3; ++size) {
-    GreenPool pool(size);
-    Log log;
-    auto results = pool.imap(
-        [&](int i) {
-          log.push_back("S" + number(i));
-          return i;
-        },
-        Numbers(7, &log));
-    EXPECT_EQ(log, Log());
-    settle();
-    EXPECT_EQ(joined(log), expected[static_cast<std::size_t>(size - 1)].first);
-    log.clear();
-    for (int& i : results) {
-      log.push_back("C" + number(i));
-      settle();
-    }
-    EXPECT_EQ(joined(log), expected[static_cast<std::size_t>(size - 1)].second);
-  }
-}
-
 TEST_F(ImapTest, TheBoundHoldsWhateverTheOrderOfCompletion) {
   for (bool ordered : {true, false}) {
     GreenPool pool(4);
@@ -228,14 +201,6 @@ TEST_F(ImapTest, TheBoundHoldsWhateverTheOrderOfCompletion) {
     std::iota(all.begin(), all.end(), 0);
     EXPECT_EQ(out, all);
   }
-}
-
-TEST_F(ImapTest, UsesPrivateGreenletsAndNotThePlacesOfThePool) {
-  GreenPool pool(1);
-  pool.spawn_raw(wait_forever);
-  EXPECT_EQ(collect(pool.imap(same, std::vector{1, 2})), (Log{"1", "2"}));
-  EXPECT_EQ(pool.running(), 1u);
-  pool.kill();
 }
 
 TEST_F(ImapTest, AnImapInsideOfAnImapGoesOn) {

@@ -29,57 +29,6 @@ int late(int i) {
 
 }  // namespace
 
-// eventlet: E20.
-TEST_F(PileTest, ResultsComeInTheOrderInWhichTheyWereSpawned) {
-  GreenPile<int> pile(2);
-  for (int i = 0; i < 4; ++i) pile.spawn(late, i);
-  std::vector<int> out;
-  for (int& i : pile) out.push_back(i);
-  EXPECT_EQ(out, (std::vector{0, 1, 2, 3}));
-}
-
-TEST_F(PileTest, NothingSpawnedIsTheEnd) {
-  GreenPile<int> pile;
-  EXPECT_TRUE(pile.begin() == pile.end());
-  EXPECT_EQ(pile.next(), nullptr);
-}
-
-TEST_F(PileTest, AFailureComesInItsPlace) {
-  GreenPool pool(10);
-  GreenPile<int> pile(pool);
-  pile.spawn([] { return 1; });
-  pile.spawn([]() -> int { throw std::domain_error("zero"); });
-  pile.spawn([] { return 3; });
-  Log out;
-  for (auto it = pile.begin(); it != pile.end(); ++it) {
-    try {
-      out.push_back(std::to_string(*it));
-    } catch (const std::domain_error& error) {
-      out.push_back(error.what());
-    }
-  }
-  EXPECT_EQ(out, (Log{"1", "zero", "3"}));
-}
-
-// eventlet: F03.
-TEST_F(PileTest, SpawnWaitsWhileTheSharedPoolIsFull) {
-  GreenPool pool(2);
-  GreenPile<std::string> pile(pool);
-  Log log;
-  pile.spawn([&] {
-    fern::sleep(5ms);
-    log.push_back("slow ends");
-    return "slow";
-  });
-  pile.spawn([] { return std::string("fast"); });
-  log.push_back("third spawn waits");
-  pile.spawn([] { return "third"; });
-  log.push_back("third is spawned");
-  for (auto& word : pile) log.push_back(word);
-  EXPECT_EQ(log,
-            (Log{"third spawn waits", "third is spawned", "slow ends", "slow", "fast", "third"}));
-}
-
 TEST_F(PileTest, ReadingMayGoOnAfterTheEnd) {
   GreenPile<int> pile(2);
   pile.spawn(late, 3);

@@ -26,11 +26,6 @@ using Log = std::vector<std::string>;
 
 void wait_forever() { fern::sleep(fern::Deadline::never()); }
 
-// Lets whatever is ready come to rest.
-void settle() {
-  for (int turn = 0; turn < 20; ++turn) fern::yield();
-}
-
 std::string number(std::size_t n) { return std::to_string(n); }
 
 class PoolTest : public FernTest {
@@ -46,43 +41,6 @@ class PoolTest : public FernTest {
 };
 
 }  // namespace
-
-// eventlet: E16. gevent: V48.
-TEST_F(PoolTest, SpawnWaitsWhileThePoolIsFull) {
-  GreenPool pool(2);
-  Log log;
-  std::vector<fern::Event> gates(4);
-  auto work = [&](std::size_t n) {
-    log.push_back("start " + number(n));
-    gates[n].wait();
-    log.push_back("end " + number(n));
-  };
-  auto opener = fern::spawn([&] {
-    for (auto& gate : gates) {
-      settle();
-      gate.set();
-    }
-  });
-  for (std::size_t i = 0; i < 4; ++i) {
-    log.push_back("spawning " + number(i) + " free " + number(pool.free()) + " running " +
-                  number(pool.running()) + " waiting " + number(pool.waiting()));
-    pool.spawn(work, i);
-  }
-  EXPECT_TRUE(pool.waitall());
-  opener.join();
-  EXPECT_EQ(log,
-            (Log{"spawning 0 free 2 running 0 waiting 0", "spawning 1 free 1 running 1 waiting 0",
-                 "spawning 2 free 0 running 2 waiting 0", "start 0", "start 1", "end 0",
-                 "spawning 3 free 0 running 2 waiting 0", "start 2", "end 1", "start 3", "end 2",
-                 "end 3"}));
-  EXPECT_EQ(pool.free(), 2u);
-  EXPECT_EQ(pool.running(), 0u);
-  pool.resize(5);
-  EXPECT_EQ(pool.size(), 5u);
-  EXPECT_EQ(pool.free(), 5u);
-  pool.resize(1);
-  EXPECT_EQ(pool.free(), 1u);
-}
 
 TEST_F(PoolTest, TheDefaultSizeIsAThousand) {
   GreenPool pool;
@@ -247,30 +205,6 @@ TEST_F(PoolTest, ResizingDownLetsNobodyInUntilEnoughHaveEnded) {
   spawner.join();
   EXPECT_EQ(pool.running(), 1u);
   pool.kill();
-}
-
-// eventlet: E21.
-TEST_F(PoolTest, AMemberOfAFullPoolRunsWhatItSpawnsAtOnce) {
-  GreenPool pool(1);
-  Log log;
-  pool.spawn_raw([&] {
-    log.push_back("outer");
-    pool.spawn_raw([&] { log.push_back("inner " + number(pool.running())); });
-    log.push_back("outer end");
-  });
-  EXPECT_TRUE(pool.waitall());
-  EXPECT_EQ(log, (Log{"outer", "inner 1", "outer end"}));
-  auto member = pool.spawn([&] {
-    auto inner = pool.spawn([&] {
-      log.push_back("inner spawn inline");
-      return 7;
-    });
-    log.push_back(inner.ready() ? "ready" : "not ready");
-    return inner.get();
-  });
-  EXPECT_EQ(std::move(member).get(), 7);
-  EXPECT_EQ(log[3], "inner spawn inline");
-  EXPECT_EQ(log[4], "ready");
 }
 
 TEST_F(PoolTest, AMemberOfAPoolWithRoomSpawnsAsEverybody) {
