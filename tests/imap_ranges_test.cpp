@@ -1,3 +1,4 @@
+#include <fern/event.hpp>
 #include <fern/pool.hpp>
 
 #include <algorithm>
@@ -216,6 +217,24 @@ TEST_F(ImapTest, GoesThroughViewsAndAlgorithms) {
   auto results = pool.imap(same, std::vector{1, 2, 3});
   EXPECT_TRUE(std::ranges::find(results, 2) != results.end());
   EXPECT_EQ(*results.next(), 3);
+}
+
+TEST_F(ImapTest, TakeWaitsForNoMoreResultsThanItTakes) {
+  for (bool ordered : {true, false}) {
+    GreenPool pool(4);
+    fern::Event gate;
+    auto work = [&](int i) {
+      if (i > 2) gate.wait();
+      return i;
+    };
+    auto input = std::views::iota(1, 4);
+    std::vector<int> out;
+    auto results = ordered ? pool.imap(work, input) : pool.imap_unordered(work, input);
+    for (int i : std::move(results) | std::views::take(2)) out.push_back(i);
+    EXPECT_EQ(out, (std::vector{1, 2}));
+    gate.set();
+    settle();
+  }
 }
 
 TEST_F(ImapTest, AnImapMayBeKeptAndMovedWhileItIsRead) {

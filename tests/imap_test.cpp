@@ -307,14 +307,16 @@ TEST_F(ImapTest, ATimeoutOfTheConsumersLosesNoResult) {
         return i;
       },
       std::vector{1, 2});
-  EXPECT_THROW(fern::with_timeout(1ms, [&] { results.begin(); }), fern::TimeoutError);
   auto it = results.begin();
+  EXPECT_THROW(fern::with_timeout(1ms, [&] { return *it; }), fern::TimeoutError);
   EXPECT_EQ(*it, 1);
-  EXPECT_THROW(fern::with_timeout(1ms, [&] { ++it; }), fern::TimeoutError);
-  EXPECT_FALSE(it == results.end());
-  EXPECT_THROW(static_cast<void>(*it), fern::GreenletError);
   ++it;
+  EXPECT_THROW(fern::with_timeout(1ms, [&] { return it == results.end(); }), fern::TimeoutError);
+  EXPECT_FALSE(it == results.end());
   EXPECT_EQ(*it, 2);
+  ++it;
+  EXPECT_TRUE(it == results.end());
+  EXPECT_THROW(static_cast<void>(*it), fern::GreenletError);
 }
 
 TEST_F(ImapTest, APoolOfNoneNeverBegins) {

@@ -18,8 +18,11 @@
 // is copied once, and called by several greenlets at once. Several ranges are read in step to the
 // end of the shortest: pool.imap(f, hosts, ports) calls f(host, port).
 //
+// The wait is in `it != end` and in *it, whichever comes first, but not in ++it:
+// std::views::take(3) of an imap waits for three results and no fourth.
+//
 // Failures: *it throws what the call threw, or GreenletKilled if its greenlet was killed, and ++it
-// goes on with the next. What the range itself throws comes after the last result, then the end:
+// goes on to the next. What the range itself throws comes after the last result, then the end:
 //
 //   for (auto it = results.begin(); it != results.end(); ++it) {
 //     try {
@@ -50,8 +53,8 @@
 namespace fern {
 
 // Imap<T> is the range of results: a view that is moved, never copied, and read once. T is what
-// the function returns, without references. A kill or an expired Timeout in ++it or next() leaves
-// it where it was: the next ++it waits for the same result again.
+// the function returns, without references. A wait that ends by a kill or an expired Timeout loses
+// nothing: the next one is for the same result again.
 template <class T>
 class Imap : public std::ranges::view_base {
  public:
@@ -64,18 +67,23 @@ class Imap : public std::ranges::view_base {
     Iterator(Iterator&&) noexcept = default;
     Iterator& operator=(Iterator&&) noexcept = default;
 
-    // *it is the result, valid until the next ++it; throws what the call threw.
-    T& operator*() const { return feed_->value(); }
-    T* operator->() const { return std::addressof(feed_->value()); }
+    // *it waits for the result, which is valid until ++it; throws what the call threw.
+    T& operator*() const {
+      feed_->arrive({});
+      return feed_->value();
+    }
+    T* operator->() const { return std::addressof(**this); }
 
-    // ++it waits for the next result.
+    // ++it gives the result back and goes on to the next, without waiting for it.
     Iterator& operator++() {
-      feed_->advance({});
+      feed_->step();
       return *this;
     }
     void operator++(int) { ++*this; }
 
-    friend bool operator==(const Iterator& it, std::default_sentinel_t) noexcept {
+    // it == end waits until there is a result, or none any more.
+    friend bool operator==(const Iterator& it, std::default_sentinel_t) {
+      it.feed_->arrive({});
       return it.feed_->done();
     }
 
@@ -96,9 +104,9 @@ class Imap : public std::ranges::view_base {
   }
   ~Imap() { abandon(); }
 
-  // begin() waits for the first result.
+  // begin() is where it stands: at the first result, or at the one that was read last.
   Iterator begin() {
-    if (!feed_->begun() || feed_->done()) feed_->advance({});
+    if (feed_->done()) feed_->step();  // a pile goes on after an end
     return Iterator(feed_.get());
   }
   std::default_sentinel_t end() const noexcept { return {}; }

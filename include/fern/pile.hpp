@@ -48,7 +48,7 @@ class GreenPile {
                       [this](auto job) { return pool_.spawn(std::move(job)); });
   }
 
-  // begin(), ++ and next() wait for the next result and throw as those of Imap.
+  // begin(), its iterator and next() are those of Imap.
   auto begin() { return results_.begin(); }
   std::default_sentinel_t end() const noexcept { return {}; }
   T* next(Deadline deadline = {}) { return results_.next(deadline); }

@@ -125,10 +125,14 @@ void Feed::recycle(Item& item) noexcept {
   item.next = std::exchange(free_, &item);
 }
 
-void Feed::advance(Deadline deadline) {
+void Feed::check_thread() const {
   if (&core::Hub::current() != hub_) {
     throw GreenletError("this imap belongs to another thread");
   }
+}
+
+void Feed::step() {
+  check_thread();
   if (at_ == At::End && pending_ == 0) return;  // a pile may have gone on
   if (at_ == At::Failure) {
     reader_ = AnyGreenlet();
@@ -137,6 +141,10 @@ void Feed::advance(Deadline deadline) {
   }
   at_ = At::Gap;
   if (current_ != nullptr) recycle(*std::exchange(current_, nullptr));
+}
+
+void Feed::wait_for_item(Deadline deadline) {
+  check_thread();
   for (;;) {
     {
       std::lock_guard lock(lock_);

@@ -63,11 +63,17 @@ class FERN_API Feed {
   void failed(Item& item, bool own) noexcept;
   void finished(Item& item, bool ran) noexcept;
 
-  // The consumer's side. advance() gives back the item at hand and waits for the next; throws
-  // TimeoutError when late. done() asks whether there is none.
-  void advance(Deadline deadline);
+  // The consumer's side. step() gives back the item at hand; arrive() waits for the next unless
+  // there is one at hand, and throws TimeoutError when late. done() asks whether that was the end.
+  void step();
+  void arrive(Deadline deadline) {
+    if (at_ == At::Gap) wait_for_item(deadline);
+  }
+  void advance(Deadline deadline) {
+    step();
+    arrive(deadline);
+  }
   bool done() const noexcept { return at_ == At::End; }
-  bool begun() const noexcept { return at_ != At::Gap; }
   Item& current();  // rethrows the reader's exception in its place
 
   // abandon() is the consumer's end: nothing more is read, what has not started is dropped if
@@ -97,10 +103,12 @@ class FERN_API Feed {
   void own(Item& item) noexcept;
 
  private:
-  // Where the consumer stands. Failure: where the input threw.
+  // Where the consumer stands. Gap: before an item. Failure: where the input threw.
   enum class At : unsigned char { Gap, Item, Failure, End };
 
   bool goes_on();
+  void check_thread() const;
+  void wait_for_item(Deadline deadline);
   bool ready() const noexcept;
   void append(Item& item) noexcept;
   Item& pop() noexcept;
