@@ -206,41 +206,6 @@ TEST_F(ThreadPoolTest, WhatWasGivenToItRunsAfterItIsGone) {
   EXPECT_EQ(result.get(), 7);
 }
 
-TEST_F(ThreadPoolTest, MapAndImapCallTheFunctionInThreads) {
-  ThreadPool pool(3);
-  std::vector<int> numbers(20);
-  std::iota(numbers.begin(), numbers.end(), 0);
-  auto self = std::this_thread::get_id();
-  auto twice = [self](int n) { return std::this_thread::get_id() == self ? -1 : 2 * n; };
-  std::vector<int> expected;
-  for (int n : numbers) expected.push_back(2 * n);
-  EXPECT_EQ(pool.map(twice, numbers), expected);
-  std::vector<int> got;
-  for (int& each : pool.imap(twice, numbers)) got.push_back(each);
-  EXPECT_EQ(got, expected);
-  got.clear();
-  for (int& each : pool.imap_unordered(twice, numbers)) got.push_back(each);
-  std::sort(got.begin(), got.end());
-  EXPECT_EQ(got, expected);
-}
-
-TEST_F(ThreadPoolTest, AFailureInMapIsThrownInTheOrderOfTheInput) {
-  ThreadPool pool(4);
-  auto fail = [](int n) -> int {
-    block(std::chrono::milliseconds(5 - n));
-    if (n == 2 || n == 4) throw std::runtime_error(std::to_string(n));
-    return n;
-  };
-  try {
-    pool.map(fail, std::vector{1, 2, 3, 4});
-    ADD_FAILURE() << "nothing was thrown";
-  } catch (const std::runtime_error& error) {
-    EXPECT_STREQ(error.what(), "2");
-  }
-  pool.waitall();
-  fern::sleep(1ms);
-}
-
 TEST_F(ThreadPoolTest, ThreadsHaveSignalsBlocked) {
   EXPECT_EQ(fern::in_thread([] {
               sigset_t blocked;
@@ -259,7 +224,8 @@ TEST_F(ThreadPoolTest, ThreadsHaveSignalsBlocked) {
 
 TEST_F(ThreadPoolTest, AThreadMayUseFernItself) {
 #ifdef FERN_TESTS_TSAN
-  // The kernel orders that thread's last close before our next use of the number; TSan does not see it.
+  // The kernel orders that thread's last close before our next use of the number; TSan does not see
+  // it.
   GTEST_SKIP() << "TSan does not see that the thread has ended";
 #endif
   pid_t task = 0;
