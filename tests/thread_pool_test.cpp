@@ -144,6 +144,26 @@ TEST_F(ThreadPoolTest, SpawnGivesAResultToWaitFor) {
   EXPECT_TRUE(pool.waitall());
 }
 
+TEST_F(ThreadPoolTest, AnExceptionIsPrintedWhenTheLastHandleGoesUnread) {
+  ThreadPool pool(1);
+  auto fail = [](const char* what) { throw std::runtime_error(what); };
+  testing::internal::CaptureStderr();
+  pool.spawn(fail, "dropped");
+  {
+    auto held = pool.spawn(fail, "held");
+    auto read = pool.spawn(fail, "read");
+    auto looked_at = pool.spawn(fail, "looked at");
+    EXPECT_TRUE(pool.waitall());
+    EXPECT_THROW(read.get(), std::runtime_error);
+    EXPECT_NE(looked_at.exception(), nullptr);
+    std::string printed = testing::internal::GetCapturedStderr();
+    EXPECT_EQ(printed, "fern: a call in a ThreadPool failed with std::runtime_error: dropped\n");
+    testing::internal::CaptureStderr();
+  }
+  std::string printed = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(printed, "fern: a call in a ThreadPool failed with std::runtime_error: held\n");
+}
+
 TEST_F(ThreadPoolTest, RunsNoMoreAtOnceThanItsSize) {
   ThreadPool pool(3);
   std::atomic<int> now{0};

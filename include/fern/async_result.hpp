@@ -115,6 +115,7 @@ class AsyncResult {
   }
 
  private:
+  friend struct detail::AsyncAccess;
   using State = detail::AsyncValue<T>;
 
   struct Link final : detail::AsyncLink {

@@ -58,9 +58,10 @@ class FERN_API ThreadPool {
   std::size_t size() const noexcept { return size_; }
   std::size_t pending() const noexcept { return detail::pending_in(*threads_); }  // not yet ended
 
-  // spawn() queues a call of f(args...), copied or moved, and never waits. The result holds what
-  // it returns or throws. Throws std::logic_error after shutdown(), and std::system_error when
-  // there is no thread and none can be made.
+  // spawn() queues a call of f(args...), copied or moved, and never waits, however long the queue:
+  // imap() reads no faster than the threads work. The result holds what the call returns or throws;
+  // an exception that nobody has read when the last handle goes is printed. Throws std::logic_error
+  // after shutdown(), and std::system_error when there is no thread and none can be made.
   template <class Fn, class... Args>
     requires std::invocable<std::decay_t<Fn>, std::decay_t<Args>...>
   auto spawn(Fn&& f, Args&&... args) {

@@ -12,10 +12,17 @@ namespace fern::detail {
 
 AsyncState::~AsyncState() {
   while (links_ != nullptr) links_ = std::move(links_->next);  // a long chain, without recursion
+  if (who_ == nullptr || exception_ == nullptr || read_.load(std::memory_order_relaxed)) return;
+  try {
+    std::rethrow_exception(exception_);
+  } catch (...) {
+    core::report_current(who_);
+  }
 }
 
 std::exception_ptr AsyncState::exception() const {
   std::lock_guard hold(lock_);
+  read_.store(true, std::memory_order_relaxed);
   return exception_;
 }
 

@@ -57,6 +57,10 @@ class FERN_API AsyncState {
   Published publish(AsyncBox& box, bool replace);
   Published publish(std::exception_ptr exception);
 
+  // report_unread() has an exception that nobody has read when the last handle goes printed, as
+  // one of `who`, a static string. Before anything is published.
+  void report_unread(const char* who) noexcept { who_ = who; }
+
   // add_link() keeps a link of the calling thread's hub; gives it back if something is set.
   std::unique_ptr<AsyncLink> add_link(std::unique_ptr<AsyncLink> link);
 
@@ -76,7 +80,9 @@ class FERN_API AsyncState {
   WaitQueue waiters_;
   std::atomic<void*> value_{nullptr};
   std::exception_ptr exception_;
-  AsyncBox* boxes_ = nullptr;  // newest first
+  mutable std::atomic<bool> read_{false};  // somebody has seen the exception
+  const char* who_ = nullptr;              // report_unread's
+  AsyncBox* boxes_ = nullptr;              // newest first
   std::unique_ptr<AsyncLink> links_;
   AsyncLink* last_link_ = nullptr;
   std::atomic<bool> claimed_{false};
@@ -116,6 +122,14 @@ class AsyncValue final : public AsyncState {
 
  private:
   alignas(Box) std::byte inside_[sizeof(Box)];
+};
+
+// AsyncAccess is the library's view into AsyncResult.
+struct AsyncAccess {
+  template <class Result>
+  static AsyncState& state(const Result& result) {
+    return result.state();
+  }
 };
 
 // spawn_in() starts f in a greenlet of that hub: at once in the calling thread's, by a post in

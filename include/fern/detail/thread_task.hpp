@@ -67,7 +67,9 @@ template <class R, class Fn, class... Args>
 struct SpawnedInThread final : ThreadTask {
   template <class F, class... A>
   explicit SpawnedInThread(F&& f, A&&... args)
-      : call(std::in_place, std::forward<F>(f), std::tuple<Args...>(std::forward<A>(args)...)) {}
+      : call(std::in_place, std::forward<F>(f), std::tuple<Args...>(std::forward<A>(args)...)) {
+    AsyncAccess::state(result).report_unread("a call in a ThreadPool");
+  }
 
   void work() noexcept override {
     try {
