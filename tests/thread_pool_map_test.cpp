@@ -4,7 +4,10 @@
 #include <fern/hub.hpp>
 #include <fern/thread_pool.hpp>
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <mutex>
@@ -16,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "children.hpp"
 #include "support.hpp"
 
 using fern::ThreadPool;
@@ -63,6 +67,151 @@ TEST_F(ThreadPoolTest, AFailureInMapIsThrownInTheOrderOfTheInput) {
   }
   pool.waitall();
   fern::sleep(1ms);
+}
+
+TEST_F(ThreadPoolTest, SeveralRangesAreReadToTheEndOfTheShortest) {
+  ThreadPool pool(2);
+  auto minus = [](int a, int b) { return a - b; };
+  std::vector<int> tens{10, 20, 30};
+  std::vector<int> ones{1, 2};
+  std::vector<int> expected{9, 18};
+  EXPECT_EQ(pool.map(minus, tens, ones), expected);
+  std::vector<int> got;
+  for (int& each : pool.imap(minus, tens, ones)) got.push_back(each);
+  EXPECT_EQ(got, expected);
+  got.clear();
+  for (int& each : pool.imap_unordered(minus, tens, ones)) got.push_back(each);
+  std::sort(got.begin(), got.end());
+  EXPECT_EQ(got, expected);
+}
+
+TEST_F(ThreadPoolTest, ElementsAndResultsMayOnlyMove) {
+  ThreadPool pool(2);
+  std::vector<std::unique_ptr<int>> input;
+  for (int i = 0; i < 3; ++i) input.push_back(std::make_unique<int>(i));
+  auto moved = pool.map([](std::unique_ptr<int> p) { return p; }, std::move(input));
+  EXPECT_EQ(*moved.at(2), 2);
+  int sum = 0;
+  for (auto& each : pool.imap([](std::unique_ptr<int> p) { return p; }, std::move(moved))) {
+    sum += *each;
+  }
+  EXPECT_EQ(sum, 3);
+}
+
+TEST_F(ThreadPoolTest, AFailureInImapComesInItsPlace) {
+  ThreadPool pool(2);
+  auto results = pool.imap(
+      [](int n) {
+        if (n == 1) throw std::runtime_error("one");
+        return n;
+      },
+      std::vector{0, 1, 2});
+  EXPECT_EQ(*results.next(), 0);
+  EXPECT_THROW(results.next(), std::runtime_error);
+  EXPECT_EQ(*results.next(), 2);
+  EXPECT_EQ(results.next(), nullptr);
+}
+
+TEST_F(ThreadPoolTest, ImapReadsNoFurtherThanOneMoreThanItsThreads) {
+  ThreadPool pool(2);
+  std::mutex hold;
+  hold.lock();
+  int read = 0;
+  auto input = std::views::iota(0, 10) | std::views::transform([&](int n) {
+                 ++read;
+                 return n;
+               });
+  auto results = pool.imap(
+      [&](int n) {
+        std::lock_guard wait(hold);
+        return n;
+      },
+      input);
+  for (int turn = 0; turn < 30; ++turn) fern::yield();
+  EXPECT_EQ(read, 3);
+  hold.unlock();
+  int expected = 0;
+  for (int& each : results) EXPECT_EQ(each, expected++);
+  EXPECT_EQ(read, 10);
+}
+
+TEST_F(ThreadPoolTest, MapHasNoMoreGreenletsThanThreads) {
+  ThreadPool pool(2);
+  fern::Hub& hub = fern::Hub::current();
+  std::size_t before = hub.greenlets();
+  std::size_t most = 0;
+  auto input = std::views::iota(0, 500) | std::views::transform([&](int n) {
+                 most = std::max(most, hub.greenlets() - before);
+                 return n;
+               });
+  auto numbers = pool.map([](int n) { return n; }, input);
+  EXPECT_EQ(numbers.size(), 500u);
+  EXPECT_EQ(numbers[499], 499);
+  EXPECT_LE(most, 2u);
+}
+
+TEST_F(ThreadPoolTest, AMapInACallOfThePoolIsDoneThere) {
+  if (!fern::testing::ends_of_threads_are_seen)
+    GTEST_SKIP() << "TSan does not see the thread's end";
+  ThreadPool pool(1);
+  pid_t task = 0;
+  auto tasks = pool.apply([&] {
+    task = ::gettid();
+    auto where = [](int) { return ::gettid(); };
+    auto tasks = pool.map(where, std::views::iota(0, 3));
+    for (pid_t& each : pool.imap(where, std::views::iota(0, 3))) tasks.push_back(each);
+    return tasks;
+  });
+  EXPECT_EQ(tasks, std::vector<pid_t>(6, task));
+  fern::testing::wait_for_the_end_of(task);
+}
+
+TEST_F(ThreadPoolTest, AnAbandonedImapDropsWhatHasNotBegun) {
+  ThreadPool pool(1);
+  std::mutex hold;
+  std::atomic<int> ran{0};
+  {
+    auto results = pool.imap(
+        [&](int n) {
+          if (n > 0) {
+            std::lock_guard wait(hold);
+          }
+          ++ran;
+          return n;
+        },
+        std::views::iota(0, 10));
+    hold.lock();
+    EXPECT_EQ(*results.next(), 0);
+    while (pool.pending() == 0) fern::yield();
+  }
+  hold.unlock();
+  EXPECT_TRUE(pool.waitall());
+  while (fern::Hub::current().greenlets() > 0) fern::yield();
+  EXPECT_EQ(ran, 2);
+}
+
+TEST_F(ThreadPoolTest, AKilledMapLeavesWhatHasBegunRunning) {
+  ThreadPool pool(2);
+  std::mutex hold;
+  hold.lock();
+  std::atomic<int> ran{0};
+  std::vector<int> input(10);
+  auto mapper = fern::spawn([&] {
+    pool.map(
+        [&](int n) {
+          std::lock_guard wait(hold);
+          ++ran;
+          return n;
+        },
+        input);
+  });
+  while (pool.pending() < 2) fern::yield();
+  mapper.kill();
+  EXPECT_TRUE(mapper.killed());
+  hold.unlock();
+  EXPECT_TRUE(pool.waitall());
+  EXPECT_EQ(ran, 2);
+  while (fern::Hub::current().greenlets() > 0) fern::yield();
 }
 
 }  // namespace

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <filesystem>
 #include <memory>
 #include <mutex>
 #include <numeric>
@@ -164,6 +163,51 @@ TEST_F(ThreadPoolTest, AnExceptionIsPrintedWhenTheLastHandleGoesUnread) {
   EXPECT_EQ(printed, "fern: a call in a ThreadPool failed with std::runtime_error: held\n");
 }
 
+TEST_F(ThreadPoolTest, ALinkOfAResultIsCalledInTheThreadThatLinked) {
+  ThreadPool pool(1);
+  fern::Event linked;
+  int value = 0;
+  auto thread = std::this_thread::get_id();
+  auto result = pool.spawn([] { return 6; });
+  result.link([&](const fern::AsyncResult<int>& done) {
+    EXPECT_EQ(std::this_thread::get_id(), thread);
+    value = done.get();
+    linked.set();
+  });
+  linked.wait();
+  EXPECT_EQ(value, 6);
+}
+
+TEST_F(ThreadPoolTest, SpawnNeverWaitsHoweverLongTheQueue) {
+  ThreadPool pool(1);
+  std::mutex hold;
+  hold.lock();
+  pool.spawn([&] { std::lock_guard wait(hold); });
+  auto switches = fern::Hub::current().switches();
+  for (int i = 0; i < 1000; ++i) pool.spawn([] {});
+  EXPECT_EQ(fern::Hub::current().switches(), switches);
+  EXPECT_EQ(pool.pending(), 1001U);
+  hold.unlock();
+  EXPECT_TRUE(pool.waitall());
+}
+
+TEST_F(ThreadPoolTest, WhoWaitsForASpawnedCallMayBeKilledAndTheCallRunsOn) {
+  ThreadPool pool(1);
+  std::mutex hold;
+  hold.lock();
+  auto result = pool.spawn([&] {
+    std::lock_guard wait(hold);
+    return 2;
+  });
+  auto waiter = fern::spawn([&] { result.get(); });
+  fern::yield();
+  waiter.kill();
+  EXPECT_TRUE(waiter.killed());
+  EXPECT_FALSE(result.ready());
+  hold.unlock();
+  EXPECT_EQ(result.get(), 2);
+}
+
 TEST_F(ThreadPoolTest, RunsNoMoreAtOnceThanItsSize) {
   ThreadPool pool(3);
   std::atomic<int> now{0};
@@ -217,6 +261,75 @@ TEST_F(ThreadPoolTest, TakesNoMoreWorkOnceShutDown) {
   EXPECT_TRUE(pool.shutdown());
 }
 
+TEST_F(ThreadPoolTest, ShutdownThatDoesNotWaitLetsTheRestRun) {
+  ThreadPool pool(1);
+  std::mutex hold;
+  hold.lock();
+  pool.spawn([&] { std::lock_guard wait(hold); });
+  auto queued = pool.spawn([] { return 1; });
+  EXPECT_FALSE(pool.shutdown(0s));
+  EXPECT_THROW(pool.spawn([] {}), std::logic_error);
+  hold.unlock();
+  EXPECT_EQ(queued.get(), 1);
+  EXPECT_TRUE(pool.shutdown());
+}
+
+TEST_F(ThreadPoolTest, ACallThatAppliesAnotherDoesItItself) {
+  ThreadPool pool(1);
+  ThreadPool other(1);
+  auto same_thread = [](auto apply) {
+    return [apply] {
+      auto outer = std::this_thread::get_id();
+      return apply([outer] { return std::this_thread::get_id() == outer; });
+    };
+  };
+  EXPECT_TRUE(pool.apply(same_thread([&](auto f) { return pool.apply(f); })));
+  EXPECT_TRUE(fern::in_thread(same_thread([](auto f) { return fern::in_thread(f); })));
+  EXPECT_THROW(pool.apply([&] { pool.apply([] { throw std::out_of_range("inner"); }); }),
+               std::out_of_range);
+}
+
+TEST_F(ThreadPoolTest, ACallThatWaitsForItsOwnPoolGetsAnError) {
+  ThreadPool pool(1);
+  EXPECT_THROW(pool.apply([&] { pool.waitall(); }), fern::GreenletError);
+  EXPECT_THROW(pool.apply([&] { pool.shutdown(); }), fern::GreenletError);
+  EXPECT_FALSE(pool.apply([&] { return pool.waitall(0s); }));
+  EXPECT_FALSE(pool.apply([&] { return pool.shutdown(0s); }));
+  EXPECT_THROW(pool.apply([] {}), std::logic_error);
+}
+
+TEST_F(ThreadPoolTest, SeveralHubsShareAPool) {
+  ThreadPool pool(3);
+  std::vector<int> sums(4);
+  auto use = [&](int& sum) {
+    std::vector<fern::Greenlet<int>> calls;
+    for (int i = 0; i < 50; ++i) {
+      calls.push_back(fern::spawn([&, i] { return pool.apply([i] { return i; }); }));
+    }
+    for (auto& call : calls) sum += call.get();
+  };
+  std::vector<std::thread> threads;
+  for (std::size_t i = 1; i < sums.size(); ++i) threads.emplace_back([&, i] { use(sums[i]); });
+  use(sums[0]);
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(sums, (std::vector{1225, 1225, 1225, 1225}));
+}
+
+TEST_F(ThreadPoolTest, AResultOfOneHubIsGotInAnother) {
+  ThreadPool pool(1);
+  std::mutex hold;
+  hold.lock();
+  auto result = pool.spawn([&] {
+    std::lock_guard wait(hold);
+    return 4;
+  });
+  int got = 0;
+  std::thread other([&] { got = result.get(); });
+  hold.unlock();
+  other.join();
+  EXPECT_EQ(got, 4);
+}
+
 TEST_F(ThreadPoolTest, WhatWasGivenToItRunsAfterItIsGone) {
   auto result = [] {
     ThreadPool pool(1);
@@ -236,18 +349,9 @@ TEST_F(ThreadPoolTest, ThreadsHaveSignalsBlocked) {
             "10");
 }
 
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define FERN_TESTS_TSAN 1
-#endif
-#endif
-
 TEST_F(ThreadPoolTest, AThreadMayUseFernItself) {
-#ifdef FERN_TESTS_TSAN
-  // The kernel orders that thread's last close before our next use of the number; TSan does not see
-  // it.
-  GTEST_SKIP() << "TSan does not see that the thread has ended";
-#endif
+  if (!fern::testing::ends_of_threads_are_seen)
+    GTEST_SKIP() << "TSan does not see the thread's end";
   pid_t task = 0;
   EXPECT_EQ(fern::in_thread([&] {
               task = ::gettid();
@@ -258,8 +362,19 @@ TEST_F(ThreadPoolTest, AThreadMayUseFernItself) {
               return child.get();
             }),
             5);
-  // That thread ends, for its hub's sake.
-  while (std::filesystem::exists("/proc/self/task/" + std::to_string(task))) fern::sleep(1ms);
+  fern::testing::wait_for_the_end_of(task);
+}
+
+TEST_F(ThreadPoolTest, AGreenletOfACallsOwnAppliesInAnotherThread) {
+  if (!fern::testing::ends_of_threads_are_seen)
+    GTEST_SKIP() << "TSan does not see the thread's end";
+  ThreadPool pool(2);
+  pid_t task = 0;
+  EXPECT_TRUE(pool.apply([&] {
+    task = ::gettid();
+    return fern::spawn([&] { return pool.apply([] { return ::gettid(); }); }).get() != task;
+  }));
+  fern::testing::wait_for_the_end_of(task);
 }
 
 TEST_F(ThreadPoolTest, AJobUnderWayIsNoDeadEnd) {

@@ -104,7 +104,8 @@ class FERN_API GreenPool {
   template <class Fn, class... Ranges>
     requires detail::Mappable<Fn, Ranges...>
   auto map(Fn&& f, Ranges&&... ranges) {
-    return detail::map_eagerly(*members_, std::forward<Fn>(f), std::forward<Ranges>(ranges)...);
+    return detail::map_eagerly(detail::unlimited, members_, std::forward<Fn>(f),
+                               std::forward<Ranges>(ranges)...);
   }
 
   // imap() and imap_unordered() do it lazily, in as many private greenlets as the pool's size is

@@ -29,13 +29,12 @@
 #include <memory>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 namespace fern {
 
 // in_thread() calls f(args...) in a thread of the process's own pool, at most 32 at once, and
-// waits for what it returns; rethrows what it throws. Throws BlockingInHub, and std::system_error
-// when there is no thread and none can be made.
+// waits for what it returns; rethrows what it throws. In such a thread already, it just calls.
+// Throws BlockingInHub, and std::system_error when there is no thread and none can be made.
 template <class Fn, class... Args>
   requires std::invocable<Fn, Args...>
 auto in_thread(Fn&& f, Args&&... args) {
@@ -73,7 +72,8 @@ class FERN_API ThreadPool {
     return result;
   }
 
-  // apply() calls f(args...) and waits for what it returns, as in_thread() does.
+  // apply() calls f(args...) and waits for what it returns, as in_thread() does. A call in the pool
+  // that itself applies or maps does that at once, in its own thread.
   template <class Fn, class... Args>
     requires std::invocable<Fn, Args...>
   auto apply(Fn&& f, Args&&... args) {
@@ -83,16 +83,15 @@ class FERN_API ThreadPool {
     return detail::call_in_thread(threads_, "ThreadPool::apply()", call);
   }
 
-  // map() calls f with each element of the range and gives all results in order; the first failure
-  // in that order is thrown. imap() and imap_unordered() do it lazily: see imap.hpp.
+  // map() calls f with each element of the range and returns all results in order. The first
+  // failure in that order is thrown, when all have begun; the others run on. imap() and
+  // imap_unordered() do it lazily: see imap.hpp, where the calls are in threads here, and f is
+  // called by several of them at once.
   template <class Fn, class... Ranges>
     requires detail::Mappable<Fn, Ranges...>
   auto map(Fn&& f, Ranges&&... ranges) {
-    std::vector<detail::MapResult<Fn, Ranges...>> results;
-    Imap all(detail::map_lazily(detail::Feed::Order::Input, detail::unlimited, nullptr,
-                                here(std::forward<Fn>(f)), std::forward<Ranges>(ranges)...));
-    for (auto& each : all) results.push_back(std::move(each));
-    return results;
+    return detail::map_eagerly(size_, nullptr, here(std::forward<Fn>(f)),
+                               std::forward<Ranges>(ranges)...);
   }
   template <class Fn, class... Ranges>
     requires detail::Mappable<Fn, Ranges...>
@@ -107,14 +106,12 @@ class FERN_API ThreadPool {
                                    here(std::forward<Fn>(f)), std::forward<Ranges>(ranges)...));
   }
 
-  // waitall() waits until nothing is pending; false when the deadline passes first.
+  // waitall() waits until nothing is pending; false when the deadline passes first. A call in the
+  // pool that waits so without a deadline gets a GreenletError.
   bool waitall(Deadline deadline = {}) { return detail::wait_for_threads(*threads_, deadline); }
 
   // shutdown() takes no more work, and waits as waitall() does.
-  bool shutdown(Deadline deadline = {}) {
-    detail::close_threads(*threads_);
-    return waitall(deadline);
-  }
+  bool shutdown(Deadline deadline = {}) { return detail::shut_threads(*threads_, deadline); }
 
  private:
   template <class Fn>

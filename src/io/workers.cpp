@@ -23,6 +23,9 @@ constexpr std::chrono::seconds idle_limit(10);
 constexpr std::size_t common_threads = 32;
 constexpr std::size_t resolver_threads = 64;
 
+// Whose job this thread is doing: a Workers::State, by address; null in other threads.
+thread_local const void* serving = nullptr;
+
 // How often this process has become another one.
 std::atomic<unsigned>& forks() noexcept {
   static std::atomic<unsigned> forks{0};
@@ -140,6 +143,7 @@ void Workers::State::serve() noexcept {
 
 void* Workers::State::thread(void* self) noexcept {
   pthread_setname_np(pthread_self(), "fern-worker");
+  serving = self;
   static_cast<State*>(self)->serve();
   return nullptr;
 }
@@ -187,6 +191,10 @@ int Workers::submit(Job& job) noexcept {
   return 0;
 }
 
+bool Workers::here() const noexcept {
+  return serving != nullptr && serving == state_.load(std::memory_order_acquire);
+}
+
 std::size_t Workers::threads() const noexcept {
   State* state = state_.load(std::memory_order_acquire);
   std::lock_guard lock(state->mutex);
@@ -194,6 +202,15 @@ std::size_t Workers::threads() const noexcept {
 }
 
 namespace {
+
+std::exception_ptr failure_of(void (*call)(void*), void* context) noexcept {
+  try {
+    call(context);
+  } catch (...) {
+    return std::current_exception();
+  }
+  return nullptr;
+}
 
 // run()'s, on the waiting stack.
 struct Awaited : Job, detail::Remote {
@@ -208,6 +225,13 @@ struct Awaited : Job, detail::Remote {
 }  // namespace
 
 std::exception_ptr Workers::run(void (*call)(void*), void* context, const char* what) {
+  if (here()) {
+    // The job itself, and no greenlet that it has spawned: that one may wait while others run.
+    core::Hub* its_own = core::Hub::here();
+    if (its_own == nullptr || &its_own->running() == &its_own->main()) {
+      return failure_of(call, context);
+    }
+  }
   core::Hub& hub = core::Hub::current();
   if (hub.on_own_stack()) {
     throw BlockingInHub(std::string(what) + " was called on the hub's own stack");
@@ -220,11 +244,7 @@ std::exception_ptr Workers::run(void (*call)(void*), void* context, const char* 
   job.context = context;
   job.work = [](Job& self) noexcept {
     auto& awaited = static_cast<Awaited&>(self);
-    try {
-      awaited.call(awaited.context);
-    } catch (...) {
-      awaited.error = std::current_exception();
-    }
+    awaited.error = failure_of(awaited.call, awaited.context);
   };
   job.finish = [](Job& self) noexcept {
     auto& awaited = static_cast<Awaited&>(self);

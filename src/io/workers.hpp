@@ -32,8 +32,12 @@ class Workers {
 
   // run() calls call(context) in a thread and parks until it has ended, whatever happens: a kill
   // that comes meanwhile stays pending. Gives the exception that left it. Throws BlockingInHub,
-  // and std::system_error when there is no thread.
+  // and std::system_error when there is no thread. Called by a job of ours it calls at once: the
+  // job's thread would wait for another one, and all of them might.
   std::exception_ptr run(void (*call)(void*), void* context, const char* what);
+
+  // here() asks whether the calling thread is one of these.
+  bool here() const noexcept;
 
   std::size_t threads() const noexcept;  // alive, for tests
 

@@ -4,6 +4,7 @@
 #include "io/workers.hpp"
 
 #include <fern/detail/wait_queue.hpp>
+#include <fern/errors.hpp>
 
 #include <mutex>
 #include <new>
@@ -120,20 +121,36 @@ void run_in_thread(const std::shared_ptr<Threads>& threads, void (*call)(void*),
   if (auto error = workers.run(call, context, what)) std::rethrow_exception(std::move(error));
 }
 
+namespace {
+
+void check_outside(const Threads& threads, Deadline deadline, const char* what) {
+  if (!deadline.is_never() || !in_thread_of(threads)) return;
+  throw GreenletError(std::string(what) + ": a call in the pool cannot wait for its own end");
+}
+
+}  // namespace
+
 bool wait_for_threads(Threads& threads, Deadline deadline) {
+  check_outside(threads, deadline, "ThreadPool::waitall()");
   std::lock_guard hold(threads.lock);
   return threads.waiters.wait(threads.lock, deadline, "ThreadPool::waitall()",
                               [&](bool) { return threads.lock.value() < Threads::one; });
 }
 
-void close_threads(Threads& threads) noexcept {
-  std::lock_guard hold(threads.lock);
-  threads.lock.set(threads.lock.value() | Threads::shut);
+bool shut_threads(Threads& threads, Deadline deadline) {
+  check_outside(threads, deadline, "ThreadPool::shutdown()");
+  {
+    std::lock_guard hold(threads.lock);
+    threads.lock.set(threads.lock.value() | Threads::shut);
+  }
+  return wait_for_threads(threads, deadline);
 }
 
 std::size_t pending_in(const Threads& threads) noexcept {
   return static_cast<std::size_t>(threads.lock.value() / Threads::one);
 }
+
+bool in_thread_of(const Threads& threads) noexcept { return threads.workers.here(); }
 
 }  // namespace fern::detail
 

@@ -221,12 +221,12 @@ auto map_lazily(Feed::Order order, std::size_t workers, Members* members, Fn&& f
   return Ref<Results<typename Made::R>>(mapping);
 }
 
-// map_eagerly() spawns a member for each item and collects what they return, in order.
+// map_eagerly() spawns a greenlet for each item and collects what they return, in order.
 template <class Fn, class... Ranges>
-auto map_eagerly(Members& members, Fn&& f, Ranges&&... ranges) {
+auto map_eagerly(std::size_t workers, Members* members, Fn&& f, Ranges&&... ranges) {
   using Made = Mapping<Fn, Ranges...>;
-  Ref<Made> mapping(new Made(Feed::Order::Input, unlimited, unlimited, &members,
-                             std::forward<Fn>(f), std::forward<Ranges>(ranges)...));
+  Ref<Made> mapping(new Made(Feed::Order::Input, workers, unlimited, members, std::forward<Fn>(f),
+                             std::forward<Ranges>(ranges)...));
   struct RunOn {  // however it ends: what was spawned runs on
     Made& mapping;
     ~RunOn() { mapping.abandon(false); }

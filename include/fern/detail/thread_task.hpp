@@ -38,8 +38,9 @@ FERN_API void run_in_thread(const std::shared_ptr<Threads>& threads, void (*call
                             void* context, const char* what);
 
 FERN_API bool wait_for_threads(Threads& threads, Deadline deadline);
-FERN_API void close_threads(Threads& threads) noexcept;
+FERN_API bool shut_threads(Threads& threads, Deadline deadline);
 FERN_API std::size_t pending_in(const Threads& threads) noexcept;
+FERN_API bool in_thread_of(const Threads& threads) noexcept;  // the calling thread is one of them
 
 // call_in_thread() is run_in_thread() for any callable; all of it stays on the caller's stack.
 template <class Fn>
@@ -103,17 +104,20 @@ struct SpawnedInThread final : ThreadTask {
   AsyncResult<R> result;
 };
 
-// InThread calls f in a thread of the pool: the function of its map and imap.
+// InThread calls f in a thread of the pool: the function of its map and imap. A map made in such a
+// thread is done there: it would wait for another one, and all of them might.
 template <class Fn>
 struct InThread {
   std::shared_ptr<Threads> threads;
   Fn fn;
+  bool at_once = in_thread_of(*threads);
 
   template <class... Args>
     requires std::invocable<Fn&, Args...>
   auto operator()(Args&&... args) {
     auto call = [&]() -> decltype(auto) { return std::invoke(fn, std::forward<Args>(args)...); };
-    return call_in_thread(threads, "ThreadPool::map()", call);
+    return at_once ? std::decay_t<decltype(call())>(call())
+                   : call_in_thread(threads, "ThreadPool::map()", call);
   }
 };
 
