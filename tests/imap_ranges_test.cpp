@@ -33,6 +33,13 @@ TEST_F(ImapTest, SeveralRangesAreReadToTheEndOfTheShortest) {
   EXPECT_EQ(joined(log), "R0 R1 R2");
 }
 
+TEST_F(ImapTest, UnorderedReadsSeveralRangesToo) {
+  GreenPool pool(2);
+  auto sum = [](int a, int b) { return a + b; };
+  EXPECT_EQ(collect(pool.imap_unordered(sum, std::vector{1, 2, 3}, std::vector{10, 20})),
+            (Log{"11", "22"}));
+}
+
 TEST_F(ImapTest, StarmapSpreadsTuples) {
   GreenPool pool(2);
   auto product = [](int a, int b) { return a * b; };
@@ -214,6 +221,17 @@ TEST_F(ImapTest, GoesThroughViewsAndAlgorithms) {
   std::ranges::copy(pool.imap(same, std::vector{3, 2}), std::back_inserter(out));
   EXPECT_EQ(out, (std::vector{3, 2}));
   EXPECT_EQ(std::ranges::count_if(pool.imap(same, std::vector{1, 2, 4}), even), 2);
+  auto below = [](int i) { return std::vector<int>(static_cast<std::size_t>(i), i); };
+  out.clear();
+  for (int i : pool.imap(below, std::views::iota(0)) | std::views::join | std::views::drop(1) |
+                   std::views::take_while([](int i) { return i < 4; })) {
+    out.push_back(i);
+  }
+  EXPECT_EQ(out, (std::vector{2, 2, 3, 3, 3}));
+  auto pair = [](int i) { return std::pair(i, std::make_unique<int>(10 * i)); };
+  int sum = 0;
+  for (auto& p : pool.imap(pair, std::vector{1, 2}) | std::views::values) sum += *p;
+  EXPECT_EQ(sum, 30);
   auto results = pool.imap(same, std::vector{1, 2, 3});
   EXPECT_TRUE(std::ranges::find(results, 2) != results.end());
   EXPECT_EQ(*results.next(), 3);

@@ -51,6 +51,30 @@ TEST_F(PileTest, AnotherGreenletReadsWhileSpawnWaits) {
   spawner.get();
 }
 
+TEST_F(PileTest, TwoPilesOverOnePoolKeepTheirResultsApart) {
+  GreenPool pool(2);
+  GreenPile<int> numbers(pool);
+  GreenPile<std::string> words(pool);
+  for (int i = 0; i < 3; ++i) {
+    numbers.spawn(late, i);
+    words.spawn([i] { return std::string(1, static_cast<char>('a' + i)); });
+  }
+  std::string all;
+  for (auto& word : words) all += word;
+  for (int& i : numbers) all += std::to_string(i);
+  EXPECT_EQ(all, "abc012");
+}
+
+TEST_F(PileTest, GoesThroughViews) {
+  GreenPile<int> pile(2);
+  for (int i = 0; i < 4; ++i) pile.spawn(late, i);
+  std::vector<int> out;
+  for (int i : pile | std::views::filter([](int i) { return i % 2 == 1; }) | std::views::take(2)) {
+    out.push_back(i);
+  }
+  EXPECT_EQ(out, (std::vector{1, 3}));
+}
+
 TEST_F(PileTest, AKilledSpawnerLeavesNoGap) {
   GreenPile<int> pile(1);
   pile.spawn(late, 0);

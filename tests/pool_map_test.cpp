@@ -131,6 +131,24 @@ TEST_F(PoolTest, MapInsideOfAFullPoolDoesNotHang) {
   EXPECT_EQ(pool.map(failing, std::vector{1, 2}), (std::vector{1, 2}));
 }
 
+TEST_F(PoolTest, MapReadsSeveralRangesToTheEndOfTheShortest) {
+  GreenPool pool(2);
+  const std::vector<std::string> words{"a", "b", "c"};
+  auto joined = pool.map([](const std::string& word, int n) { return word + std::to_string(n); },
+                         words, std::views::iota(1, 3));
+  EXPECT_EQ(joined, (Log{"a1", "b2"}));
+}
+
+TEST_F(PoolTest, MapThrowsGreenletKilledForAKilledMember) {
+  GreenPool pool(2);
+  auto work = [](int i) {
+    if (i == 1) fern::current_greenlet().kill();
+    return i;
+  };
+  EXPECT_THROW(pool.map(work, std::vector{0, 1, 2}), fern::GreenletKilled);
+  EXPECT_TRUE(pool.waitall());
+}
+
 TEST_F(PoolTest, MapTakesResultsThatOnlyMove) {
   GreenPool pool(2);
   auto made = pool.map([](int i) { return std::make_unique<int>(i); }, std::vector{1, 2});

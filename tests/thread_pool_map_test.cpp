@@ -27,6 +27,15 @@ using namespace std::chrono_literals;
 
 namespace {
 
+template <class Fn>
+concept Maps = requires(ThreadPool pool, Fn fn, std::vector<int> input) {
+  pool.imap(fn, input);
+  pool.imap_unordered(fn, input);
+  pool.map(fn, input);
+};
+static_assert(Maps<int (*)(int)>);
+static_assert(!Maps<void (*)(int)>, "there is no range of nothing");
+
 class ThreadPoolTest : public FernTest {
  protected:
   ThreadPoolTest() { may_keep_heap("idle threads keep their pool"); }
