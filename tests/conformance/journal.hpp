@@ -1,22 +1,36 @@
 #pragma once
 
+// A Journal collects what happens, a line each, so that a test compares the whole order at once.
+//
+//   Journal log;
+//   log("woke ", 0, "!");           // its parts, one after the other
+//   log.say("woke", 1, true);       // words, with a space between two of them
+//   EXPECT_EQ(log.lines(), (Lines{"woke 0!", "woke 1 true"}));
+
+#include <ios>
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace fern::testing {
 
 using Lines = std::vector<std::string>;
 
-// Journal collects what happened, a line for each, so that a test compares the whole order at
-// once.
 class Journal {
  public:
-  // say() adds a line: the words with a space between two of them.
+  template <class... Parts>
+  void operator()(const Parts&... parts) {
+    std::ostringstream line;
+    line << std::boolalpha;
+    (line << ... << parts);
+    lines_.push_back(std::move(line).str());
+  }
   template <class... Words>
   void say(const Words&... words) {
     std::ostringstream line;
+    line << std::boolalpha;
     std::string_view gap;
     ((line << gap << words, gap = " "), ...);
     lines_.push_back(std::move(line).str());
@@ -30,6 +44,3 @@ class Journal {
 };
 
 }  // namespace fern::testing
-
-using fern::testing::Journal;
-using fern::testing::Lines;
