@@ -76,7 +76,8 @@ class FERN_API AnyGreenlet {
   // kill() ends the greenlet by an exception (GreenletExit) thrown from the wait it stands in, or
   // from its next wait if it stands in none; see ShieldKill for when it is held back. One that
   // was never started does not run at all; its links still fire. With block it waits for the end,
-  // and a greenlet may kill itself so. Returns whether the greenlet has ended. Code that is
+  // and a greenlet may kill itself so; of what a prompt end makes ready, its links too, nothing runs
+  // before the killer goes on. Returns whether the greenlet has ended. Code that is
   // killed inside a noexcept function or destructor terminates the program unless a ShieldKill
   // covers the wait. One that catches the GreenletExit and goes on is reported on stderr, unless
   // it calls GreenletExit::dismiss(); kill() then waits until it ends some other way.

@@ -137,6 +137,9 @@ bool AnyGreenlet::kill(const KillOptions& options) const {
     if (core::interruptible(greenlet, hub.live_eh())) core::throw_pending(greenlet);
     return false;
   }
+  // Its turn comes before ours: mostly it has ended when we go on, and what its end made ready
+  // comes after us.
+  if (!core::is_dead(greenlet) && options.deadline != Deadline::past()) yield();
   return join(options.deadline);
 }
 
