@@ -48,8 +48,9 @@ concept GreenletRange =
 // joinall() waits until all have ended, or options.count of them, or the deadline has passed, and
 // returns handles to those that have: first the ones that had ended before the call, in the
 // range's order, then the others in the order in which they ended. A failure is rethrown only
-// with raise_error; the others run on. An empty handle or the calling greenlet among them is a
-// GreenletError at once, whatever the options. From any thread. (gevent's joinall.)
+// with raise_error; the others run on. It goes on where a joiner of the last one it waited for
+// would. An empty handle or the calling greenlet among them is a GreenletError at once, whatever
+// the options. From any thread. (gevent's joinall.)
 template <GreenletRange Range>
 auto joinall(const Range& range, const JoinOptions& options = {}) {
   using Handle = std::ranges::range_value_t<Range>;
@@ -72,10 +73,10 @@ std::vector<AnyGreenlet> joinall(const AnyGreenlet& first, const Handles&... mor
   return joinall({first, more...});
 }
 
-// killall() kills each in order and waits for all to end if options.block; those that were never
-// started end without running. Throws TimeoutError when the deadline passes first (gevent's). The
-// calling greenlet, if it is among them, is killed last: after the others have ended, with block.
-// From any thread.
+// killall() kills those that were never started, which end without running, then the others in
+// order, and waits for all to end if options.block. Throws TimeoutError when the deadline passes
+// first. The calling greenlet, if it is among them, is killed last: after the others have ended,
+// with block. From any thread. (gevent's.)
 template <GreenletRange Range>
 void killall(const Range& range, const KillOptions& options = {}) {
   std::vector<std::ranges::range_value_t<Range>> handles(std::ranges::begin(range),

@@ -40,7 +40,7 @@ void schedule(Greenlet& greenlet) noexcept {
 // What comes before life_dead: afterwards other threads may read how it ended.
 void settle(Greenlet& ended) noexcept {
   ended.state = State::Dead;
-  ended.finish = ended.hub->ended();
+  ended.hub->ended();
   if (ended.error != nullptr && (ended.flags & flag_detached) != 0) report(ended);
 }
 

@@ -83,7 +83,6 @@ struct alignas(64) Greenlet {
   Stranger* strangers = nullptr;       // watchers of other hubs; under the hub's strangers_lock
   LocalMap* locals = nullptr;
   std::string* name = nullptr;         // null: "Greenlet-" and the id
-  std::uint64_t finish = 0;            // the how-manieth of its hub to end
   void* timer = nullptr;               // spawn_later's, until it starts
   std::uint32_t index = 0;             // in its slab
   unsigned valgrind_stack = 0;

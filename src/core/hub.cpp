@@ -244,9 +244,8 @@ void Hub::drain_closed() noexcept {
   Registry::with_closed(*this, [this] { take_posts(); });
 }
 
-std::uint64_t Hub::ended() noexcept {
+void Hub::ended() noexcept {
   if (--greenlets_ == 0 && birth_pending_ != 0) wake(main_, Wake::Notified);
-  return ++finishes_;
 }
 
 void Hub::recycle(Greenlet& dead) noexcept {

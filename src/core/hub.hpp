@@ -163,7 +163,7 @@ class Hub final : public fern::Hub {
     ++greenlets_;
     unstarted.pending = birth_pending_;
   }
-  std::uint64_t ended() noexcept;
+  void ended() noexcept;
   void recycle(Greenlet& dead) noexcept;
 
   std::uint64_t switches() const noexcept { return switches_ + (granted_ - budget_); }
@@ -227,7 +227,6 @@ class Hub final : public fern::Hub {
   std::int64_t trim_at_ = 0;
   std::uint64_t polls_ = 0;
   std::size_t greenlets_ = 0;
-  std::uint64_t finishes_ = 0;
   std::size_t external_ = 0;
   std::uint8_t birth_pending_ = 0; // what greenlets are born with; a kill while main waits in end_greenlets
   bool forked_ = false;

@@ -21,70 +21,54 @@ void raise_if_failed(core::Greenlet* block) {
   if (auto error = handle_of(block).exception()) std::rethrow_exception(std::move(error));
 }
 
-// Every one in turn, all of this hub: the joiner wakes once for each that is still alive when it
-// looks. For the order it relies on the hub's count of ends.
-std::vector<std::size_t> join_each(const std::vector<core::Greenlet*>& blocks, Deadline deadline,
-                                   std::vector<std::size_t> ended,
-                                   const std::vector<std::size_t>& alive) {
-  bool in_time = true;
-  for (std::size_t i : alive) in_time = in_time && handle_of(blocks[i]).join(deadline);
-  std::size_t before = ended.size();
-  for (std::size_t i : alive) {
-    if (core::is_dead(*blocks[i])) ended.push_back(i);
-  }
-  std::stable_sort(ended.begin() + static_cast<std::ptrdiff_t>(before), ended.end(),
-                   [&](std::size_t a, std::size_t b) {
-                     return blocks[a]->finish < blocks[b]->finish;
-                   });
-  return ended;
-}
-
-// One of many watches that tell the same waiter in which order greenlets end.
-struct Order {
+// What many watches tell the one who waits: in which order greenlets end. It is woken once, by the
+// end that is the last to wait for, so that it goes on where a joiner of that one would.
+struct Ends {
   core::Greenlet* waiter = nullptr;
-  std::vector<std::size_t> ended;
-};
-struct Place {
-  Order* order = nullptr;
-  std::size_t index = 0;
+  std::size_t wanted = 0;
+  bool raise_error = false;
+  std::vector<std::size_t> order;
+  core::Greenlet* failed = nullptr;  // only with raise_error
+
+  bool enough() const noexcept { return order.size() >= wanted || failed != nullptr; }
 };
 
-// In order of completion, stopping at the first failure or after so many.
-std::vector<std::size_t> join_some(const std::vector<core::Greenlet*>& blocks,
-                                   const JoinOptions& options, std::vector<std::size_t> ended,
-                                   const std::vector<std::size_t>& alive) {
+// One greenlet's watch, and which one it is.
+struct Place {
+  Ends* ends = nullptr;
+  std::size_t index = 0;
+  core::Greenlet* block = nullptr;
+
+  static void told(void* context) noexcept {
+    auto* place = static_cast<Place*>(context);
+    Ends& ends = *place->ends;
+    if (ends.enough()) return;
+    ends.order.push_back(place->index);  // reserved
+    if (ends.raise_error && place->block->error != nullptr) ends.failed = place->block;
+    if (ends.enough()) Hub::wake(*ends.waiter, core::Wake::Notified);
+  }
+};
+
+// Waits for the ends of the living, and appends them to those that had ended before.
+void join_living(const std::vector<core::Greenlet*>& blocks, const JoinOptions& options,
+                 const std::vector<std::size_t>& alive, std::vector<std::size_t>& ended) {
   Hub& hub = Hub::current();
-  Order order;
-  order.waiter = &hub.running();
-  order.ended.reserve(alive.size());
+  Ends ends;
+  ends.waiter = &hub.running();
+  ends.wanted = std::min(alive.size(), options.count - ended.size());
+  ends.raise_error = options.raise_error;
+  ends.order.reserve(alive.size());
   std::vector<Place> places;
   places.reserve(alive.size());
   std::deque<core::EndWatch> watches;
   for (std::size_t i : alive) {
-    places.push_back({&order, i});
-    watches.emplace_back(
-        *blocks[i],
-        [](void* context) noexcept {
-          auto* place = static_cast<Place*>(context);
-          place->order->ended.push_back(place->index);
-          Hub::wake(*place->order->waiter, core::Wake::Notified);
-        },
-        &places.back());
+    places.push_back({&ends, i, blocks[i]});
+    watches.emplace_back(*blocks[i], Place::told, &places.back());
   }
-  std::size_t told = 0;
-  while (ended.size() < options.count && told < alive.size()) {
-    if (told == order.ended.size()) {
-      if (hub.park("joinall()", -1, options.deadline) == core::Wake::TimedOut &&
-          told == order.ended.size()) {
-        break;
-      }
-      continue;
-    }
-    std::size_t i = order.ended[told++];
-    if (options.raise_error) raise_if_failed(blocks[i]);
-    ended.push_back(i);
+  while (!ends.enough() && hub.park("joinall()", -1, options.deadline) != core::Wake::TimedOut) {
   }
-  return ended;
+  if (ends.failed != nullptr) raise_if_failed(ends.failed);
+  ended.insert(ended.end(), ends.order.begin(), ends.order.end());
 }
 
 }  // namespace
@@ -93,14 +77,10 @@ std::vector<std::size_t> join_many(const std::vector<core::Greenlet*>& blocks,
                                    const JoinOptions& options) {
   std::vector<std::size_t> ended;
   std::vector<std::size_t> alive;
-  Hub& hub = Hub::current();
-  bool ours = true;
+  const core::Greenlet* self = &Hub::current().running();
   for (std::size_t i = 0; i < blocks.size(); ++i) {
     if (blocks[i] == nullptr) throw GreenletError("joinall(): a handle is empty");
-    if (blocks[i] == &hub.running()) {
-      throw GreenletError("joinall(): a greenlet cannot join itself");
-    }
-    ours = ours && blocks[i]->hub == &hub;
+    if (blocks[i] == self) throw GreenletError("joinall(): a greenlet cannot join itself");
     (core::is_dead(*blocks[i]) ? ended : alive).push_back(i);
   }
   if (options.raise_error) {
@@ -108,33 +88,38 @@ std::vector<std::size_t> join_many(const std::vector<core::Greenlet*>& blocks,
   }
   if (ended.size() >= options.count) {
     ended.resize(options.count);
-    return ended;
+  } else if (!alive.empty() && options.deadline != Deadline::past()) {
+    join_living(blocks, options, alive, ended);
   }
-  if (alive.empty()) return ended;
-  if (ours && !options.raise_error && options.count >= blocks.size()) {
-    return join_each(blocks, options.deadline, std::move(ended), alive);
-  }
-  return join_some(blocks, options, std::move(ended), alive);
+  return ended;
 }
 
 bool kill_many(const std::vector<core::Greenlet*>& blocks, const KillOptions& options) {
+  Hub& hub = Hub::current();
+  core::Greenlet* self = nullptr;
+  std::vector<core::Greenlet*> others;
   for (core::Greenlet* block : blocks) {
     if (block == nullptr) throw GreenletError("killall(): a handle is empty");
+    if (block == &hub.running()) {
+      self = block;
+    } else {
+      others.push_back(block);
+    }
   }
   KillOptions each = options;
   each.block = false;
-  core::Greenlet* self = nullptr;
-  for (core::Greenlet* block : blocks) {
-    if (block == &Hub::current().running()) {
-      self = block;
-      continue;
-    }
-    handle_of(block).kill(each);
+  // Those that never started end here and now, the others when they get their turns.
+  for (core::Greenlet* block : others) {
+    if (block->hub == &hub && block->state == core::State::Unstarted) handle_of(block).kill(each);
   }
+  for (core::Greenlet* block : others) handle_of(block).kill(each);
   if (options.block) {
-    for (core::Greenlet* block : blocks) {
-      if (block != self && !handle_of(block).join(options.deadline)) return false;
-    }
+    bool alive = std::any_of(others.begin(), others.end(),
+                             [](core::Greenlet* block) { return !core::is_dead(*block); });
+    if (alive && options.deadline != Deadline::past()) yield();  // as AnyGreenlet::kill() does
+    JoinOptions all;
+    all.deadline = options.deadline;
+    if (join_many(others, all).size() < others.size()) return false;
   }
   if (self != nullptr) handle_of(self).kill(options);
   return true;
