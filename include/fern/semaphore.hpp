@@ -38,6 +38,11 @@ class FERN_API Semaphore {
   // try_acquire() takes a permit if there is one; never switches.
   bool try_acquire() { return take_one() || acquire_slow(Deadline::past()); }
 
+  // wait() blocks until there is a permit and takes none. It gives the number of permits, which is
+  // 0 when the deadline passes first or a greenlet took the permit that it was woken for. Throws as
+  // acquire().
+  std::ptrdiff_t wait(Deadline deadline = {});
+
   // release() adds permits, wakes as many waiters, and returns how many permits there are now.
   // Never switches. Throws std::invalid_argument for a negative number, std::logic_error, and
   // changes nothing, when a BoundedSemaphore would hold more than it began with.

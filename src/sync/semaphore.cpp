@@ -27,6 +27,17 @@ bool Semaphore::acquire_slow(Deadline deadline) {
   });
 }
 
+std::ptrdiff_t Semaphore::wait(Deadline deadline) {
+  if (std::ptrdiff_t permits = counter(); permits > 0) return permits;
+  Held held(lock_, queue_, waiters);
+  queue_.wait(lock_, deadline, "Semaphore::wait()", [&](bool notified) {
+    return notified || lock_.value() >= one || held.about_to_wait();
+  });
+  std::ptrdiff_t permits = counter();
+  if (permits > 0) queue_.notify_one();  // it is still there for the next
+  return permits;
+}
+
 std::ptrdiff_t Semaphore::release(std::ptrdiff_t permits) {
   if (permits < 0) throw std::invalid_argument("Semaphore::release(): a negative number");
   Word word = lock_.value();

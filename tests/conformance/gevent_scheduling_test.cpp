@@ -29,18 +29,6 @@ using fern::yield;
 
 class GeventScheduling : public FernTest {
  protected:
-  // What `run` logs when no time slice happens to end while it runs: then timers get their turn in
-  // between. Several tries, for a machine that is busy.
-  static Lines within_a_slice(const Lines& expected, const std::function<void(Journal&)>& run) {
-    Lines seen;
-    for (int tries = 0; tries < 200 && seen != expected; ++tries) {
-      Journal log;
-      run(log);
-      seen = log.lines();
-    }
-    return seen;
-  }
-
   static bool contains(const std::string& text, const char* part) {
     return text.find(part) != std::string::npos;
   }

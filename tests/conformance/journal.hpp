@@ -7,6 +7,7 @@
 //   log.say("woke", 1, true);       // words, with a space between two of them
 //   EXPECT_EQ(log.lines(), (Lines{"woke 0!", "woke 1 true"}));
 
+#include <functional>
 #include <ios>
 #include <sstream>
 #include <string>
@@ -43,4 +44,20 @@ class Journal {
   Lines lines_;
 };
 
+// What `run` logs when no time slice of the hub happens to end while it runs: when one does, timers
+// get their turn in between. Several tries, for a machine that is busy.
+inline Lines within_a_slice(const Lines& expected, const std::function<void(Journal&)>& run) {
+  Lines seen;
+  for (int tries = 0; tries < 200 && seen != expected; ++tries) {
+    Journal log;
+    run(log);
+    seen = log.lines();
+  }
+  return seen;
+}
+
 }  // namespace fern::testing
+
+using fern::testing::Journal;
+using fern::testing::Lines;
+using fern::testing::within_a_slice;
