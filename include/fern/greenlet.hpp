@@ -76,17 +76,17 @@ class FERN_API AnyGreenlet {
   // kill() ends the greenlet by an exception (GreenletExit) thrown from the wait it stands in, or
   // from its next wait if it stands in none; see ShieldKill for when it is held back. One that
   // was never started does not run at all; its links still fire. With block it waits for the end,
-  // and a greenlet may kill itself so; of what a prompt end makes ready, its links too, nothing runs
-  // before the killer goes on. Returns whether the greenlet has ended. Code that is
-  // killed inside a noexcept function or destructor terminates the program unless a ShieldKill
-  // covers the wait. One that catches the GreenletExit and goes on is reported on stderr, unless
-  // it calls GreenletExit::dismiss(); kill() then waits until it ends some other way.
+  // and a greenlet may kill itself so; of what a prompt end makes ready, its links too, nothing
+  // runs before the killer goes on. Returns whether the greenlet has ended. Code that is killed
+  // inside a noexcept function or destructor terminates the program unless a ShieldKill covers the
+  // wait. One that catches the GreenletExit and goes on is reported on stderr, unless it calls
+  // GreenletExit::dismiss(); kill() then waits until it ends some other way.
   bool kill(const KillOptions& options = {}) const;
 
   // cancel() kills the greenlet only if it was never started; true if so. From its hub's thread.
   bool cancel() const;
 
-  bool ready() const noexcept;       // it has ended
+  bool ready() const noexcept;  // it has ended
   bool dead() const noexcept { return ready(); }
   bool started() const noexcept;     // it is scheduled or running, and has not ended (gevent's)
   bool successful() const noexcept;  // it has ended without an exception, or by GreenletExit
@@ -200,7 +200,8 @@ auto spawn_later(std::chrono::duration<Rep, Period> delay, Fn&& f, Args&&... arg
 template <class Fn, class... Args>
   requires std::invocable<std::decay_t<Fn>, std::decay_t<Args>...>
 void spawn_raw(Fn&& f, Args&&... args) {
-  auto* block = detail::make<void>(SpawnOptions{}, std::forward<Fn>(f), std::forward<Args>(args)...);
+  auto* block =
+      detail::make<void>(SpawnOptions{}, std::forward<Fn>(f), std::forward<Args>(args)...);
   detail::start_detached(block);
 }
 
@@ -216,7 +217,8 @@ inline void yield() {
 #endif
 }
 
-// sleep() parks for the duration, never less; zero or less is yield().
+// sleep() parks for the duration, never less; zero or less is yield(). One that is due together
+// with a Timeout scope is done, and the next wait throws.
 FERN_API void sleep(Deadline until);
 
 // current_greenlet() is a handle to the calling greenlet; of the thread's main one outside any.

@@ -38,6 +38,23 @@ struct WaitTimer : Timer {
   Greenlet& greenlet;
 };
 
+// The end of a sleep is no limit but what it waits for: it counts although a Timeout scope that is
+// due at the same look at the clock has woken the sleeper already.
+struct Alarm : Timer {
+  Alarm(Hub& hub, Greenlet& sleeper, Deadline until) noexcept : hub(hub), sleeper(sleeper) {
+    fire = [](Timer* timer) noexcept {
+      auto* alarm = static_cast<Alarm*>(timer);
+      alarm->rung = true;
+      Hub::wake(alarm->sleeper, Wake::Notified);
+    };
+    if (!until.is_never()) hub.timers().start(*this, until.ns());
+  }
+  ~Alarm() { hub.timers().cancel(*this); }
+  Hub& hub;
+  Greenlet& sleeper;
+  bool rung = false;
+};
+
 }  // namespace
 
 constinit thread_local Hub* this_hub = nullptr;
@@ -121,6 +138,17 @@ Wake Hub::park(const char* what, std::int64_t on, Deadline deadline) {
     throw_pending(*running_);
   }
   return why;
+}
+
+void Hub::sleep(Deadline until) {
+  Greenlet& self = *running_;
+  if (self.pending != 0) [[unlikely]] meet_pending("sleep()");
+  Alarm alarm(*this, self, until);
+  while (!alarm.rung) {
+    if (try_park("sleep()") != Wake::Interrupted || self.pending == 0) continue;
+    if (alarm.rung && self.pending == pending_timeout) return;  // for the next wait
+    throw_pending(self);
+  }
 }
 
 // Every fresh stack begins here: the hub's own, or a greenlet's.
@@ -352,8 +380,7 @@ void sleep(Deadline until) {
     detail::plain_yield();
     return;
   }
-  while (hub.park("sleep()", -1, until) != core::Wake::TimedOut) {
-  }
+  hub.sleep(until);
 }
 
 }  // namespace fern

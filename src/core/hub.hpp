@@ -59,6 +59,9 @@ class Hub final : public fern::Hub {
   // what is pending.
   Wake try_park(const char* what, std::int64_t on = -1, Deadline deadline = {}) noexcept;
 
+  // sleep() parks until then; throws as park().
+  void sleep(Deadline until);
+
   // prepare_yield() puts the running greenlet at the end of the queue and takes the next one; null
   // when nobody else is ready and the slice is not over. The caller switches between the two.
   Greenlet* prepare_yield();
