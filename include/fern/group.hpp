@@ -70,11 +70,12 @@ class FERN_API Group {
   // Returns whether the group is empty; a passed deadline is no error. (gevent's Group.kill.)
   bool kill(const KillOptions& options = {});
 
-  // apply() calls f in a member and waits for what it returns; throws as Greenlet::get.
+  // apply() calls f in a member and waits for what it returns; throws as Greenlet::get. A member
+  // that calls it is one already, so f is called at once, in the caller's greenlet. (gevent's.)
   template <class Fn, class... Args>
     requires std::invocable<std::decay_t<Fn>, std::decay_t<Args>...>
   auto apply(Fn&& f, Args&&... args) {
-    return spawn(std::forward<Fn>(f), std::forward<Args>(args)...).get();
+    return detail::apply_in_member(*members_, std::forward<Fn>(f), std::forward<Args>(args)...);
   }
 
   // map() calls f with each element, a member for each, and returns all results in order. The

@@ -81,6 +81,10 @@ class FERN_API GreenPool {
   std::size_t free() const noexcept;     // places left
   std::size_t waiting() const noexcept;  // who wait for a place
 
+  // wait_available() waits until there is a place and takes none. It gives the number of places,
+  // which is 0 when the deadline passes first or another took the one that it was woken for.
+  std::size_t wait_available(Deadline deadline = {});
+
   // resize() changes the size: places that are new are given out at once; when there are too many
   // members now, nobody gets one until enough have ended. Negative throws std::invalid_argument.
   void resize(std::ptrdiff_t size);
@@ -92,11 +96,12 @@ class FERN_API GreenPool {
   // kill() kills all members, as Group::kill().
   bool kill(const KillOptions& options = {});
 
-  // apply() calls f in a member and waits for what it returns; throws as Greenlet::get.
+  // apply() calls f in a member and waits for what it returns; throws as Greenlet::get. A member
+  // that calls it is one already, so f is called at once, in the caller's greenlet. (gevent's.)
   template <class Fn, class... Args>
     requires std::invocable<std::decay_t<Fn>, std::decay_t<Args>...>
   auto apply(Fn&& f, Args&&... args) {
-    return spawn(std::forward<Fn>(f), std::forward<Args>(args)...).get();
+    return detail::apply_in_member(*members_, std::forward<Fn>(f), std::forward<Args>(args)...);
   }
 
   // map() calls f with each element, a member for each, and returns all results in order. The

@@ -139,6 +139,15 @@ bool wait_for_place(Members& members, Deadline deadline) {
   return got;
 }
 
+void watch_for_place(Members& members, Deadline deadline) {
+  check_thread(members);
+  Retained retained(members);
+  std::lock_guard lock(members.lock);
+  members.spawners.wait(members.lock, deadline, "wait_available()",
+                        [&](bool notified) noexcept { return notified || !members.full(); });
+  places_left(members);  // it is still there for the next
+}
+
 Place::Place(Members& members, Deadline deadline) {
   check_thread(members);
   if (members.full() || !members.spawners.empty()) [[unlikely]] {
@@ -196,6 +205,11 @@ bool discard_member(Members& members, const AnyGreenlet& greenlet) {
 bool is_member(const Members& members, const AnyGreenlet& greenlet) noexcept {
   core::Greenlet* block = Access::block(greenlet);
   return block != nullptr && block->hub == core::Hub::here() && find(members, *block) != nullptr;
+}
+
+bool called_by_member(Members& members) {
+  check_thread(members);
+  return running_member(members) != nullptr;
 }
 
 std::size_t count_of(const Members& members) noexcept { return members.count; }

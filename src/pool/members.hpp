@@ -77,6 +77,9 @@ void check_thread(Members& members);
 // wait_for_place() waits until there is room and takes it; false when the deadline passed.
 bool wait_for_place(Members& members, Deadline deadline);
 
+// watch_for_place() waits until there is room, or the deadline has passed, and takes none.
+void watch_for_place(Members& members, Deadline deadline);
+
 // places_left() wakes whom a change of limit or count lets in.
 void places_left(Members& members) noexcept;
 

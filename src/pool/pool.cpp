@@ -41,6 +41,11 @@ std::size_t GreenPool::free() const noexcept {
   return members_->full() ? 0 : members_->limit - members_->count;
 }
 
+std::size_t GreenPool::wait_available(Deadline deadline) {
+  detail::watch_for_place(*members_, deadline);
+  return free();
+}
+
 std::size_t GreenPool::waiting() const noexcept { return members_->spawners.size(); }
 
 void GreenPool::resize(std::ptrdiff_t size) {

@@ -16,8 +16,10 @@
 #include <fern/greenlet.hpp>
 
 #include <cstddef>
+#include <functional>
 #include <limits>
 #include <new>
+#include <type_traits>
 #include <utility>
 
 namespace fern::detail {
@@ -33,6 +35,7 @@ FERN_API void release(Members& members) noexcept;
 FERN_API void add_member(Members& members, const AnyGreenlet& greenlet, Deadline deadline);
 FERN_API bool discard_member(Members& members, const AnyGreenlet& greenlet);
 FERN_API bool is_member(const Members& members, const AnyGreenlet& greenlet) noexcept;
+FERN_API bool called_by_member(Members& members);
 FERN_API std::size_t count_of(const Members& members) noexcept;
 FERN_API bool wait_for_members(Members& members, Deadline deadline);
 FERN_API bool kill_members(Members& members, const KillOptions& options);
@@ -95,6 +98,15 @@ auto spawn_member(Members& members, Deadline deadline, const SpawnOptions& optio
   auto handle = Access::adopt<Greenlet<T>>(block);
   run_inline(block, false);
   return handle;
+}
+
+template <class Fn, class... Args>
+ResultOf<Fn, Args...> apply_in_member(Members& members, Fn&& f, Args&&... args) {
+  if (called_by_member(members)) {
+    return std::invoke(std::decay_t<Fn>(std::forward<Fn>(f)),
+                       std::decay_t<Args>(std::forward<Args>(args))...);
+  }
+  return spawn_member(members, {}, {}, std::forward<Fn>(f), std::forward<Args>(args)...).get();
 }
 
 template <class Fn, class... Args>
