@@ -115,6 +115,18 @@ TEST_F(GeventQueue, AGetterWhoseItemWasTakenIsLateAtItsOwnDeadline) {
   EXPECT_GE(std::chrono::steady_clock::now() - begun, 10ms);
 }
 
+// X14, of a queue.
+TEST_F(GeventQueue, APutThatCameBeforeTheHubSawTheDeadlineCounts) {
+  Queue<int> queue;
+  fern::Deadline deadline = 20ms;
+  auto getter = spawn([&] { return queue.get(deadline); });
+  yield();
+  while (!deadline.expired()) {
+  }
+  queue.put(1);
+  EXPECT_EQ(getter.get(), 1);
+}
+
 // V19: a deadline in the past is none to refuse but one that has passed.
 TEST_F(GeventQueue, WhatIsLateIsEmptyOrFull) {
   Queue<int> queue(1);
