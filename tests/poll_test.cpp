@@ -19,7 +19,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-class Selector : public FernTest {
+class PollTest : public FernTest {
  protected:
   struct Pipe {
     Pipe() { EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0); }
@@ -37,7 +37,7 @@ class Selector : public FernTest {
   };
 };
 
-TEST_F(Selector, WaitReadableWaitsForData) {
+TEST_F(PollTest, WaitReadableWaitsForData) {
   Pipe pipe;
   auto waiter = fern::spawn([&] { return fern::wait_readable(pipe.ends[0]); });
   fern::sleep(1ms);
@@ -47,13 +47,13 @@ TEST_F(Selector, WaitReadableWaitsForData) {
   EXPECT_TRUE(fern::wait_readable(pipe.ends[0], 0s));
 }
 
-TEST_F(Selector, WaitReadableIsFalseWhenTheDeadlinePasses) {
+TEST_F(PollTest, WaitReadableIsFalseWhenTheDeadlinePasses) {
   Pipe pipe;
   EXPECT_FALSE(fern::wait_readable(pipe.ends[0], 1ms));
   EXPECT_FALSE(fern::wait_readable(pipe.ends[0], 0s));
 }
 
-TEST_F(Selector, WaitReadableEndsWithTheOtherEnd) {
+TEST_F(PollTest, WaitReadableEndsWithTheOtherEnd) {
   Pipe pipe;
   auto waiter = fern::spawn([&] { return fern::wait_readable(pipe.ends[0]); });
   fern::sleep(1ms);
@@ -61,7 +61,7 @@ TEST_F(Selector, WaitReadableEndsWithTheOtherEnd) {
   EXPECT_TRUE(waiter.get());
 }
 
-TEST_F(Selector, WaitWritableWaitsForRoom) {
+TEST_F(PollTest, WaitWritableWaitsForRoom) {
   Pipe pipe;
   EXPECT_TRUE(fern::wait_writable(pipe.ends[1]));
   pipe.write(std::string(1 << 16, 'x'));
@@ -73,7 +73,7 @@ TEST_F(Selector, WaitWritableWaitsForRoom) {
   EXPECT_TRUE(waiter.get());
 }
 
-TEST_F(Selector, AllWhoWaitForOneDescriptorAreTold) {
+TEST_F(PollTest, AllWhoWaitForOneDescriptorAreTold) {
   Pipe pipe;
   std::vector<fern::Greenlet<bool>> waiters;
   for (int i = 0; i < 10; ++i) {
@@ -84,7 +84,7 @@ TEST_F(Selector, AllWhoWaitForOneDescriptorAreTold) {
   for (auto& waiter : waiters) EXPECT_TRUE(waiter.get());
 }
 
-TEST_F(Selector, TheFlagsOfADescriptorAreTheUsersBeforeDuringAndAfterAWait) {
+TEST_F(PollTest, TheFlagsOfADescriptorAreTheUsersBeforeDuringAndAfterAWait) {
   Pipe pipe;
   for (int flags : {0, O_NONBLOCK}) {
     ASSERT_EQ(::fcntl(pipe.ends[0], F_SETFL, flags), 0);
@@ -97,14 +97,14 @@ TEST_F(Selector, TheFlagsOfADescriptorAreTheUsersBeforeDuringAndAfterAWait) {
   }
 }
 
-TEST_F(Selector, AFileIsAlwaysReady) {
+TEST_F(PollTest, AFileIsAlwaysReady) {
   int file = ::open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
   EXPECT_TRUE(fern::wait_readable(file));
   EXPECT_TRUE(fern::wait_writable(file));
   ::close(file);
 }
 
-TEST_F(Selector, WhatIsNotOpenIsAnError) {
+TEST_F(PollTest, WhatIsNotOpenIsAnError) {
   for (int fd : {-1, 1 << 20}) {
     try {
       fern::wait_readable(fd);
@@ -118,7 +118,7 @@ TEST_F(Selector, WhatIsNotOpenIsAnError) {
   EXPECT_EQ(one.revents, POLLNVAL);
 }
 
-TEST_F(Selector, PollSaysWhichAreReady) {
+TEST_F(PollTest, PollSaysWhichAreReady) {
   Pipe empty;
   Pipe full;
   pollfd fds[] = {
@@ -134,13 +134,13 @@ TEST_F(Selector, PollSaysWhichAreReady) {
   EXPECT_EQ(fds[1].revents, POLLIN);
 }
 
-TEST_F(Selector, PollOfNothingWaitsForTheDeadline) {
+TEST_F(PollTest, PollOfNothingWaitsForTheDeadline) {
   auto start = std::chrono::steady_clock::now();
   EXPECT_EQ(fern::poll({}, 2ms), 0U);
   EXPECT_GE(std::chrono::steady_clock::now() - start, 2ms);
 }
 
-TEST_F(Selector, AKillEndsTheWait) {
+TEST_F(PollTest, AKillEndsTheWait) {
   Pipe pipe;
   auto waiter = fern::spawn([&] { fern::wait_readable(pipe.ends[0]); });
   fern::sleep(1ms);
@@ -148,7 +148,7 @@ TEST_F(Selector, AKillEndsTheWait) {
   EXPECT_TRUE(waiter.killed());
 }
 
-TEST_F(Selector, ATimeoutScopeEndsTheWait) {
+TEST_F(PollTest, ATimeoutScopeEndsTheWait) {
   Pipe pipe;
   fern::Timeout timeout(1ms);
   try {
@@ -159,7 +159,7 @@ TEST_F(Selector, ATimeoutScopeEndsTheWait) {
   }
 }
 
-TEST_F(Selector, TheHubsOwnStackMayNotWait) {
+TEST_F(PollTest, TheHubsOwnStackMayNotWait) {
   Pipe pipe;
   bool refused = false;
   fern::Hub::current().post([&] {
