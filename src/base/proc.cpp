@@ -3,7 +3,9 @@
 #include "base/real.hpp"
 
 #include <fcntl.h>
+#include <pthread.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -21,6 +23,8 @@ bool read_head(const char* path, char* text, std::size_t size) noexcept {
   errno = saved;
   return length > 0;
 }
+
+constinit std::atomic<unsigned> fork_count{0};
 
 }  // namespace
 
@@ -41,6 +45,12 @@ std::size_t thread_count() noexcept {
     at = std::strchr(at + 1, ' ');
   }
   return at == nullptr ? 0 : std::strtoul(at, nullptr, 10);
+}
+
+unsigned forks() noexcept {
+  [[maybe_unused]] static const int installed =
+      pthread_atfork(nullptr, nullptr, [] { fork_count.fetch_add(1, std::memory_order_relaxed); });
+  return fork_count.load(std::memory_order_relaxed);
 }
 
 }  // namespace fern::base

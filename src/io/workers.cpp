@@ -1,5 +1,6 @@
 #include "io/workers.hpp"
 
+#include "base/proc.hpp"
 #include "core/hub.hpp"
 
 #include <fern/errors.hpp>
@@ -25,14 +26,6 @@ constexpr std::size_t resolver_threads = 64;
 
 // Whose job this thread is doing: a Workers::State, by address; null in other threads.
 thread_local const void* serving = nullptr;
-
-// How often this process has become another one.
-std::atomic<unsigned>& forks() noexcept {
-  static std::atomic<unsigned> forks{0};
-  [[maybe_unused]] static const int installed =
-      pthread_atfork(nullptr, nullptr, [] { io::forks().fetch_add(1, std::memory_order_relaxed); });
-  return forks;
-}
 
 // Signals from outside are for threads that know what to do about them; what a thread does to
 // itself, a bad access, say, is its own.
@@ -148,11 +141,11 @@ void* Workers::State::thread(void* self) noexcept {
   return nullptr;
 }
 
-Workers::Workers(std::size_t most) : most_(most), state_(new State(most, forks())) {}
+Workers::Workers(std::size_t most) : most_(most), state_(new State(most, base::forks())) {}
 
 Workers::~Workers() {
   State* last = state_.load(std::memory_order_acquire);
-  if (last->fork != forks().load(std::memory_order_relaxed)) return;  // the parent's
+  if (last->fork != base::forks()) return;  // the parent's
   std::unique_lock lock(last->mutex);
   last->closed = true;
   last->work.notify_all();
@@ -161,7 +154,7 @@ Workers::~Workers() {
 
 Workers::State& Workers::state() {
   State* now = state_.load(std::memory_order_acquire);
-  unsigned fork = forks().load(std::memory_order_relaxed);
+  unsigned fork = base::forks();
   if (now->fork == fork) [[likely]]
     return *now;
   // The parent's, its mutex in whatever state: leave it.
