@@ -2,16 +2,19 @@
 
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
 
+#include "children.hpp"
 #include "fern/errors.hpp"
 #include "fern/event.hpp"
 #include "fern/greenlet.hpp"
@@ -223,6 +226,94 @@ TEST_F(ServerTest, AnAddressThatCannotBeBoundIsAnError) {
   StreamServer server(Address::loopback(), echo);
   EXPECT_THROW(StreamServer(server.address(), echo), std::system_error);
   EXPECT_THROW(StreamServer(Address("192.0.2.250", 0), echo), std::system_error);
+}
+
+TEST_F(ServerTest, ListensAtAnyKindOfAddress) {
+  auto path = Address::unix_path("@fern-server-test-" + std::to_string(::getpid()));
+  for (const Address& address : {Address("::1", 0), path}) {
+    Address::Family seen{};
+    StreamServer server(address, [&](Socket socket, const Address& peer) {
+      seen = peer.family();
+      echo(std::move(socket));
+    });
+    EXPECT_EQ(server.address().family(), address.family());
+    server.start();
+    EXPECT_EQ(ask(server, "hello"), "hello");
+    EXPECT_EQ(seen, address.family());
+    server.stop();
+  }
+}
+
+TEST_F(ServerTest, TakesASocketThatListens) {
+  int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);  // blocking, as from a parent
+  ASSERT_EQ(::listen(listener, 10), 0);
+  StreamServer server{Socket(listener), echo};
+  EXPECT_NE(server.address().port(), 0);
+  server.start();
+  Socket client = fern::create_connection("127.0.0.1", server.address().port(), 20s);
+  client.sendall("x");
+  EXPECT_EQ(client.recv(1), "x");
+  client.close();
+  server.stop();
+  try {
+    StreamServer deaf(Socket::tcp(), echo);
+    ADD_FAILURE() << "it took a socket that does not listen";
+  } catch (const std::system_error& error) {
+    EXPECT_EQ(error.code(), std::errc::invalid_argument);
+  }
+}
+
+TEST_F(ServerTest, AListenerThatBreaksEndsServeForeverWithItsError) {
+  Socket listener = fern::create_server(Address::loopback());
+  int fd = listener.fd();
+  StreamServer server(std::move(listener), echo);
+  auto serving = fern::spawn([&] { server.serve_forever(); });
+  while (!server.running()) fern::yield();
+  ::shutdown(fd, SHUT_RDWR);  // by whoever else has it
+  EXPECT_THROW(serving.get(20s), std::system_error);
+  EXPECT_FALSE(server.running());
+  EXPECT_TRUE(server.stop());
+}
+
+TEST_F(ServerTest, ConnectionsWithoutEndDoNotKeepOthersFromRunning) {
+  constexpr std::size_t many = 64;
+  std::size_t served = 0;
+  StreamServer server(Address::loopback(), [&](Socket&) { ++served; });
+  std::vector<Socket> queued;
+  while (queued.size() < many) queued.push_back(connect(server));
+  server.start();
+  EXPECT_LT(fern::spawn([&] { return served + server.connections(); }).get(), many);
+  while (served < many) fern::sleep(100us);
+  server.stop();
+}
+
+TEST_F(ServerTest, ServeForeverEndsEvenWhenStopIsCutShort) {
+  StreamServer server(Address::loopback(), [](Socket&) { fern::sleep(1h); });
+  auto serving = fern::spawn([&] { server.serve_forever(); });
+  while (!server.running()) fern::yield();
+  Socket client = connect(server);
+  while (server.connections() == 0) fern::sleep(100us);
+  EXPECT_FALSE(fern::with_timeout_silent(1ms, [&] { server.stop(); }));
+  EXPECT_TRUE(serving.join(20s));
+  EXPECT_EQ(server.connections(), 1U);  // as it was
+  EXPECT_FALSE(server.stop(0s));
+}
+
+TEST_F(ServerTest, ServeForeverEndsWithTheServer) {
+  auto server = std::make_unique<StreamServer>(Address::loopback(), echo);
+  auto serving = fern::spawn([&] { server->serve_forever(); });
+  while (!server->running()) fern::yield();
+  server.reset();
+  EXPECT_TRUE(serving.join(20s));
+}
+
+TEST_F(ServerTest, StopInAnotherThreadIsMisuseThatChangesNothing) {
+  may_keep_heap("a thread's hub is kept for the next thread");
+  StreamServer server(Address::loopback(), echo);
+  server.start();
+  fern::testing::in_thread([&] { EXPECT_THROW(server.stop(), fern::GreenletError); });
+  EXPECT_EQ(ask(server, "x"), "x");
+  server.stop();
 }
 
 TEST_F(ServerTest, GoesOnWhenDescriptorsHaveRunOut) {

@@ -69,7 +69,8 @@ Handler handler_of(Fn&& fn) {
 class FERN_API StreamServer {
  public:
   // Binds and listens at once, at an address (see create_server) or with a socket that listens;
-  // throws std::system_error when that fails. Nothing is accepted before start().
+  // throws std::system_error when that fails (EINVAL for a socket that does not). Nothing is
+  // accepted before start().
   template <detail::ConnectionHandler Fn>
   StreamServer(const Address& address, Fn&& handler, const ServerOptions& options = {})
       : StreamServer(create_server(address, options.backlog), std::forward<Fn>(handler), options) {}
