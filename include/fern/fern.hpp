@@ -11,6 +11,7 @@
 #include <fern/dns.hpp>
 #include <fern/errors.hpp>
 #include <fern/event.hpp>
+#include <fern/forking_server.hpp>
 #include <fern/greenlet.hpp>
 #include <fern/group.hpp>
 #include <fern/hub.hpp>

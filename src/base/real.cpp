@@ -4,7 +4,9 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -44,7 +46,8 @@ class Found {
 
   R operator()(Args... args) noexcept {
     Function* call = found_.load(std::memory_order_relaxed);
-    if (call == nullptr) [[unlikely]] call = find();
+    if (call == nullptr) [[unlikely]]
+      call = find();
     return call(args...);
   }
 
@@ -82,7 +85,8 @@ struct Variadic : Found<R(A, B, ...), R, A, B, Last> {
 
 }  // namespace
 
-#define FERN_REAL(name) static constinit Real real_##name{#name, ::name}
+#define FERN_REAL(name) \
+  static constinit Real real_##name { #name, ::name }
 
 FERN_REAL(read);
 FERN_REAL(write);
@@ -109,6 +113,7 @@ FERN_REAL(getsockopt);
 FERN_REAL(setsockopt);
 FERN_REAL(close);
 FERN_REAL(poll);
+FERN_REAL(waitpid);
 FERN_REAL(getaddrinfo);
 FERN_REAL(epoll_create1);
 FERN_REAL(epoll_ctl);
@@ -191,6 +196,10 @@ int fcntl(int fd, int command, int argument) noexcept { return real_fcntl(fd, co
 int poll(pollfd* fds, nfds_t count, int timeout_ms) noexcept {
   return real_poll(fds, count, timeout_ms);
 }
+pid_t waitpid(pid_t pid, int* status, int options) noexcept {
+  return real_waitpid(pid, status, options);
+}
+int pidfd_open(pid_t pid) noexcept { return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)); }
 int open(const char* path, int flags, mode_t mode) noexcept { return real_open(path, flags, mode); }
 int getaddrinfo(const char* host, const char* service, const addrinfo* hints,
                 addrinfo** result) noexcept {

@@ -46,6 +46,8 @@ int setsockopt(int fd, int level, int name, const void* value, socklen_t size) n
 int close(int fd) noexcept;
 int fcntl(int fd, int command, int argument) noexcept;
 int poll(pollfd* fds, nfds_t count, int timeout_ms) noexcept;
+pid_t waitpid(pid_t pid, int* status, int options) noexcept;
+int pidfd_open(pid_t pid) noexcept;  // close-on-exec; ENOSYS before Linux 5.3
 int open(const char* path, int flags, mode_t mode) noexcept;
 int getaddrinfo(const char* host, const char* service, const addrinfo* hints,
                 addrinfo** result) noexcept;

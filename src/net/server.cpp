@@ -1,11 +1,6 @@
 #include <fern/server.hpp>
 
-#include "net/fail.hpp"
 #include "net/serving.hpp"
-
-#include <sys/socket.h>
-
-#include <cerrno>
 
 namespace fern {
 
@@ -42,9 +37,7 @@ void StreamServer::State::accept_all(const std::shared_ptr<State>& state) {
 
 StreamServer::StreamServer(Socket listener, detail::Handler handler, const ServerOptions& options,
                            std::nullptr_t) {
-  if (listener.option(SOL_SOCKET, SO_ACCEPTCONN) == 0) {
-    net::fail(EINVAL, "fern::StreamServer::StreamServer(): the socket does not listen");
-  }
+  net::check_listens(listener, "fern::StreamServer::StreamServer()");
   state_ = std::make_shared<State>(std::move(listener), std::move(handler), options.pool);
 }
 

@@ -1,14 +1,22 @@
 #include "net/serving.hpp"
 
 #include "core/hub.hpp"
+#include "net/fail.hpp"
 
 #include <fern/errors.hpp>
+
+#include <sys/socket.h>
 
 #include <cerrno>
 #include <iostream>
 #include <stdexcept>
 
 namespace fern::net {
+
+void check_listens(const Socket& socket, const char* what) {
+  if (socket.option(SOL_SOCKET, SO_ACCEPTCONN) != 0) return;
+  fail(EINVAL, std::string(what) + ": the socket does not listen");
+}
 
 Serving::Serving(const char* kind, Socket taken, Use use, std::size_t pool)
     : socket(std::move(taken)),
@@ -25,7 +33,7 @@ void Serving::start(detail::Function<void()> take_in) {
                   [this, take_in = std::move(take_in)]() mutable {
                     try {
                       take_in();
-                    } catch (const std::system_error&) {
+                    } catch (const std::exception&) {
                       failed();
                     }
                   });

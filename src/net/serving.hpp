@@ -36,6 +36,9 @@ class Permit {
   Semaphore* places_;
 };
 
+// check_listens() throws a std::system_error (EINVAL) for a socket that does not listen.
+void check_listens(const Socket& socket, const char* what);
+
 class Serving {
  public:
   // `kind` is the class as the user knows it. Answers says that handlers need the socket, so that

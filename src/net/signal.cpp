@@ -2,6 +2,7 @@
 
 #include "core/fault.hpp"
 #include "core/hub.hpp"
+#include "net/signals.hpp"
 
 #include <fern/greenlet.hpp>
 
@@ -12,14 +13,48 @@
 #include <utility>
 
 namespace fern {
+namespace {
+
+// One of those of this thread that listen.
+struct Listening : core::Hub::Extension {
+  explicit Listening(core::Hub& hub) noexcept : hub(hub) {}
+
+  core::Hub& hub;
+  Listening* next_listening = nullptr;
+  Listening* previous_listening = nullptr;
+
+  void begin() noexcept {
+    hub.attach(*this);
+    next_listening = first;
+    if (first != nullptr) first->previous_listening = this;
+    first = this;
+  }
+  void leave() noexcept {
+    (previous_listening == nullptr ? first : previous_listening->next_listening) = next_listening;
+    if (next_listening != nullptr) next_listening->previous_listening = previous_listening;
+  }
+
+  static constinit thread_local Listening* first;
+};
+
+constinit thread_local Listening* Listening::first = nullptr;
+
+}  // namespace
+
+void net::end_signal_handlers() noexcept {
+  while (Listening::first != nullptr) {
+    Listening& one = *Listening::first;
+    one.hub.detach(one);
+    one.ended();
+  }
+}
 
 // Belongs to the handler, whose last act is a message to the hub if that is another thread's; the
 // hub may have ended by then, and serve another thread.
-struct SignalHandler::State final : core::Hub::Extension, detail::Remote {
+struct SignalHandler::State final : Listening, detail::Remote {
   State(core::Hub& hub, detail::Function<void(int)> f)
-      : hub(hub), f(std::make_shared<detail::Function<void(int)>>(std::move(f))) {}
+      : Listening(hub), f(std::make_shared<detail::Function<void(int)>>(std::move(f))) {}
 
-  core::Hub& hub;
   std::optional<core::Hub::External> external;     // while it listens
   std::shared_ptr<detail::Function<void(int)>> f;  // greenlets may outlive the handler
   core::Loop::Signal* signal = nullptr;            // the hub's thread only; null once it has ended
@@ -31,10 +66,11 @@ struct SignalHandler::State final : core::Hub::Extension, detail::Remote {
     if (signal == nullptr) {
       throw std::system_error(errno, std::system_category(), "fern::on_signal()");
     }
-    hub.attach(*this);
+    begin();
     external.emplace(hub);
   }
   void ended() noexcept override {
+    leave();
     hub.loop().unlisten(*std::exchange(signal, nullptr));
     external.reset();
   }
