@@ -21,9 +21,10 @@
 #include <fern/pile.hpp>
 #include <fern/pool.hpp>
 #include <fern/queue.hpp>
-#include <fern/semaphore.hpp>
 #include <fern/selector.hpp>
+#include <fern/semaphore.hpp>
 #include <fern/server.hpp>
+#include <fern/shared_mutex.hpp>
 #include <fern/signal.hpp>
 #include <fern/socket.hpp>
 #include <fern/thread_pool.hpp>
