@@ -61,6 +61,13 @@ class FERN_API QueueClosed : public std::runtime_error {
   ~QueueClosed() override;
 };
 
+// BrokenBarrier says that not all who should meet at a Barrier can come.
+class FERN_API BrokenBarrier : public std::runtime_error {
+ public:
+  BrokenBarrier();
+  ~BrokenBarrier() override;
+};
+
 // GreenletExit unwinds a killed greenlet. Not a std::exception: whoever catches it with
 // `catch (...)` must rethrow it or end. Thrown by the user it ends the greenlet the same way.
 //

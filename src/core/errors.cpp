@@ -19,6 +19,9 @@ QueueFull::~QueueFull() = default;
 QueueClosed::QueueClosed() : std::runtime_error("the queue is closed") {}
 QueueClosed::~QueueClosed() = default;
 
+BrokenBarrier::BrokenBarrier() : std::runtime_error("the barrier is broken") {}
+BrokenBarrier::~BrokenBarrier() = default;
+
 GreenletExit::GreenletExit(std::string why) : why_(std::move(why)) {}
 GreenletExit::GreenletExit(const GreenletExit&) = default;
 GreenletExit& GreenletExit::operator=(const GreenletExit&) = default;
