@@ -30,4 +30,5 @@
 #include <fern/socket.hpp>
 #include <fern/thread_pool.hpp>
 #include <fern/timeout.hpp>
+#include <fern/timer.hpp>
 #include <fern/wait.hpp>

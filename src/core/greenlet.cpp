@@ -16,8 +16,9 @@
 
 namespace fern::core {
 
-// Stacks stand a power of two apart, so their tops would share a few sets of the caches: each begins
-// a little lower than its neighbour. At most 2 KiB, so that a parked greenlet still fits one page.
+// Stacks stand a power of two apart, so their tops would share a few sets of the caches: each
+// begins a little lower than its neighbour. At most 2 KiB, so that a parked greenlet still fits one
+// page.
 constexpr std::size_t colours = 16;
 constexpr std::size_t colour = 128;
 
@@ -171,6 +172,14 @@ void end_unstarted(Greenlet& greenlet, std::exception_ptr exception) noexcept {
   if (!queued) release(greenlet);
 }
 
+bool postpone_start(Greenlet& greenlet, Deadline when) noexcept {
+  auto* timer = static_cast<StartTimer*>(greenlet.timer);
+  if (timer == nullptr) return false;
+  greenlet.hub->timers().cancel(*timer);
+  if (!when.is_never()) greenlet.hub->timers().start(*timer, when.ns());
+  return true;
+}
+
 void tell_links(Greenlet& ended) noexcept {
   while (Link* link = ended.links) {
     unlink(ended, *link);
@@ -238,7 +247,8 @@ std::string name_of(const Greenlet& greenlet) {
 
 void report(const Greenlet& greenlet) noexcept {
   try {
-    std::string who = "greenlet " + name_of(greenlet) + " (id " + std::to_string(id_of(greenlet)) + ")";
+    std::string who =
+        "greenlet " + name_of(greenlet) + " (id " + std::to_string(id_of(greenlet)) + ")";
     try {
       std::rethrow_exception(greenlet.error);
     } catch (...) {
@@ -256,9 +266,9 @@ namespace fern::detail {
 Room allocate(std::size_t size, std::size_t align, const SpawnOptions& options) {
   core::Hub& hub = core::Hub::current();
   hub.loop();  // a forked child starts afresh before its first greenlet
-  std::size_t stack_size =
-      options.stack_size == 0 ? core::StackPool::default_size
-                              : std::max(options.stack_size, core::StackPool::smallest_size);
+  std::size_t stack_size = options.stack_size == 0
+                               ? core::StackPool::default_size
+                               : std::max(options.stack_size, core::StackPool::smallest_size);
   // A large callable brings its own room.
   std::size_t room = size + align;
   if (room > stack_size / 8 && __builtin_add_overflow(stack_size, room, &stack_size)) {

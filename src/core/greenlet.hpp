@@ -62,9 +62,9 @@ struct alignas(64) Greenlet {
   Hub* hub = nullptr;
   State state = State::Free;
   Wake woken = Wake::Notified;
-  std::uint8_t pending = 0;            // Pending bits
-  std::uint8_t flags = 0;              // Flags bits
-  std::uint16_t shields = 0;           // ShieldKill scopes open
+  std::uint8_t pending = 0;   // Pending bits
+  std::uint8_t flags = 0;     // Flags bits
+  std::uint16_t shields = 0;  // ShieldKill scopes open
   std::uint16_t unused = 0;
   // Handles, plus one until it has ended; life_dead once it has. For every thread, as strangers is.
   std::atomic<std::uint64_t> life{0};
@@ -116,6 +116,8 @@ void forget_start(Greenlet& greenlet) noexcept;
 
 // end_unstarted() ends one that will never run, as by this exception; null is a GreenletExit.
 void end_unstarted(Greenlet& greenlet, std::exception_ptr exception) noexcept;
+// postpone_start() moves the start of one that spawn_later's timer still holds; false if none does.
+bool postpone_start(Greenlet& greenlet, Deadline when) noexcept;
 
 void link(Greenlet& greenlet, Link& link) noexcept;
 void unlink(Greenlet& greenlet, Link& link) noexcept;
