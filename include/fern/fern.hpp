@@ -22,6 +22,7 @@
 #include <fern/pile.hpp>
 #include <fern/pool.hpp>
 #include <fern/queue.hpp>
+#include <fern/scoped_greenlet.hpp>
 #include <fern/selector.hpp>
 #include <fern/semaphore.hpp>
 #include <fern/server.hpp>
