@@ -29,6 +29,7 @@
 #include <fern/shared_mutex.hpp>
 #include <fern/signal.hpp>
 #include <fern/socket.hpp>
+#include <fern/task_group.hpp>
 #include <fern/thread_pool.hpp>
 #include <fern/timeout.hpp>
 #include <fern/timer.hpp>

@@ -28,8 +28,11 @@ void forget(Member& member) noexcept {
   release(members);
 }
 
-void member_ended(core::Link* link, core::Greenlet&) noexcept {
-  forget(*static_cast<Member*>(link));
+void member_ended(core::Link* link, core::Greenlet& ended) noexcept {
+  auto* member = static_cast<Member*>(link);
+  Members& members = *member->members;
+  if (members.failed != nullptr && ended.error != nullptr) members.failed(members.owner, ended);
+  forget(*member);
 }
 
 // Takes over the place's count of the records.
@@ -38,6 +41,7 @@ void enrol(Members& members, Member& member, core::Greenlet& greenlet) noexcept 
   member.members = &members;
   member.greenlet = &greenlet;
   core::link(greenlet, member);
+  if (members.failed != nullptr) greenlet.flags |= core::flag_linked;  // it may get a handle
   members.alive.append(member);
   if (members.killers > 0) members.emptiness.notify_all();
 }

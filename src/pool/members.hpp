@@ -68,6 +68,10 @@ struct Members {
   WaitQueue spawners;   // who wait for a place
   WaitQueue emptiness;  // who wait for the end of all
 
+  // Told of each member that ended by an exception, while it still counts. A TaskGroup's.
+  void (*failed)(void* owner, core::Greenlet& member) noexcept = nullptr;
+  void* owner = nullptr;
+
   bool full() const noexcept { return count >= limit; }
 };
 
