@@ -18,6 +18,7 @@ RANK = {"base": 0, "core": 1, "sync": 2, "io": 3, "pool": 4, "net": 5, "debug": 
 HEADER_LAYER = {
     "config": "base",
     "fern": "cli",  # the umbrella: no layer may include it
+    "callback": "sync",
     "queue": "sync",
     "imap": "pool",
     "pile": "pool",

@@ -5,6 +5,7 @@
 #include <fern/address.hpp>
 #include <fern/async_result.hpp>
 #include <fern/barrier.hpp>
+#include <fern/callback.hpp>
 #include <fern/condition_variable.hpp>
 #include <fern/config.hpp>
 #include <fern/deadline.hpp>
