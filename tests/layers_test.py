@@ -19,6 +19,7 @@ HEADER_LAYER = {
     "config": "base",
     "fern": "cli",  # the umbrella: no layer may include it
     "callback": "sync",
+    "coroutine": "sync",
     "queue": "sync",
     "imap": "pool",
     "pile": "pool",

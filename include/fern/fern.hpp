@@ -8,6 +8,7 @@
 #include <fern/callback.hpp>
 #include <fern/condition_variable.hpp>
 #include <fern/config.hpp>
+#include <fern/coroutine.hpp>
 #include <fern/deadline.hpp>
 #include <fern/debug.hpp>
 #include <fern/dns.hpp>
