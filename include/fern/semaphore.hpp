@@ -54,9 +54,11 @@ class FERN_API Semaphore {
   }
   bool locked() const noexcept { return counter() == 0; }
 
-  // lock(), try_lock() and unlock() let std::lock_guard and std::unique_lock hold a permit.
+  // lock() and the others let std::lock_guard and std::unique_lock hold a permit.
   void lock() { acquire(); }
   bool try_lock() { return try_acquire(); }
+  bool try_lock_for(Deadline timeout) { return acquire(timeout); }
+  bool try_lock_until(Deadline deadline) { return acquire(deadline); }
   void unlock() { release(); }
 
  protected:
