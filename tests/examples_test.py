@@ -1,5 +1,9 @@
 #!/usr/bin/env python3
-"""Runs every example and checks what it does. An example without a test here fails this one."""
+"""Runs every example and checks what it does.
+
+What an example prints stands in the comment at its end, "..." for what varies; or it has a test here. One that has
+neither fails.
+"""
 import contextlib
 import http.server
 import os
@@ -18,8 +22,17 @@ BUILD = pathlib.Path(os.environ["FERN_BUILD"])
 PATIENCE = 100
 
 
+PRINTS = re.compile(r"^// Prints.*:\n((?://.*\n)+)\Z", re.M)
+
+
 def examples():
     return re.findall(r"^  '(\w+)'", (SOURCE / "examples" / "meson.build").read_text(), re.M)
+
+
+def promised():
+    """{name: what the example says that it prints}."""
+    found = {path.stem: PRINTS.search(path.read_text()) for path in sorted((SOURCE / "examples").glob("*.cpp"))}
+    return {name: re.sub("^// {0,3}", "", match[1], flags=re.M) for name, match in found.items() if match}
 
 
 def run(name, *arguments):
@@ -75,7 +88,20 @@ class Pages(http.server.BaseHTTPRequestHandler):
 
 class Examples(unittest.TestCase):
     def test_every_example_is_run_here(self):
-        self.assertEqual([name for name in examples() if not hasattr(self, f"test_{name}")], [])
+        tested = {name.removeprefix("test_") for name in dir(self)} | promised().keys()
+        self.assertEqual([name for name in examples() if name not in tested], [])
+
+    def test_every_example_has_a_row_in_the_table(self):
+        table = (SOURCE / "examples" / "README.md").read_text()
+        self.assertEqual([name for name in examples() if f"`{name}" not in table], [])
+
+    def test_each_prints_what_it_says(self):
+        for name, text in promised().items():
+            with self.subTest(name):
+                pattern = re.escape(text).replace(re.escape("..."), ".*")
+                output = run(name)
+                if not re.fullmatch(pattern, output, re.S):
+                    self.assertEqual(output, text)
 
     def test_crawler(self):
         lines = run("crawler", "--demo-pages", "200", "--demo-latency", "10").splitlines()
@@ -88,6 +114,19 @@ class Examples(unittest.TestCase):
         for sound in ("tick", "tock"):
             self.assertEqual([line for line in lines if line.startswith(sound)], [f"{sound} {i}" for i in (1, 2, 3)])
         self.assertEqual(len(lines), 8)
+
+    def test_traffic_light(self):
+        light, gone = None, []
+        for line in run("traffic_light").splitlines():
+            match line.split():
+                case [colour]:
+                    light = colour
+                case ["car", _, "stops"]:
+                    self.assertEqual(light, "red")
+                case ["car", car, "goes"]:
+                    self.assertEqual(light, "green")
+                    gone.append(int(car))
+        self.assertEqual(sorted(gone), list(range(1, 11)))
 
     def test_echo_server(self):
         data = os.urandom(3_000_000)
