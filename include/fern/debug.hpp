@@ -15,8 +15,9 @@
 namespace fern {
 
 // dump() writes, for every greenlet of the calling thread's hub that has not ended, its name, id,
-// state, what it waits on, and the functions on its stack, innermost first. Slow; it does not
-// switch in any way that the greenlets could notice. From a greenlet or from Hub::post.
+// state, what it waits on, and the functions on its stack, innermost first. Functions that are not
+// exported are a file and an offset in it: `addr2line -Cfe FILE OFFSET` names them. Slow; it does
+// not switch in any way that the greenlets could notice. From a greenlet or from Hub::post.
 FERN_API void dump(std::ostream& out);
 
 // Stats counts what the calling thread's hub has.

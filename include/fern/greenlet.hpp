@@ -13,6 +13,10 @@
 // no other. The result lives on the greenlet's stack: a kept handle of an ended greenlet keeps
 // that stack from reuse, so take the value and let go.
 //
+// When main returns, or a thread's function, the greenlets that are left are killed and unwound.
+// Its own objects have gone by then: what such greenlets use must live longer, or they must be
+// joined.
+//
 // thread_local objects belong to the OS thread, so greenlets of a hub share them; one that was
 // first touched inside a greenlet is destroyed before the greenlets left at the thread's end are
 // unwound, so do not use it in a destructor that may run there.
@@ -169,8 +173,9 @@ class Greenlet<void> : public AnyGreenlet {
   using AnyGreenlet::AnyGreenlet;
 };
 
-// spawn() makes a greenlet that will call f(args...), both copied or moved to its stack first.
-// Throws std::bad_alloc when memory is out, and whatever copying throws; never switches.
+// spawn() makes a greenlet that will call f(args...), both copied or moved to its stack first;
+// std::ref() passes a reference. A member function takes its object's pointer as its first
+// argument. Throws std::bad_alloc when memory is out, and whatever copying throws; never switches.
 template <class Fn, class... Args>
   requires std::invocable<std::decay_t<Fn>, std::decay_t<Args>...>
 auto spawn(const SpawnOptions& options, Fn&& f, Args&&... args) {

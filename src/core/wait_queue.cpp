@@ -46,7 +46,9 @@ void SpinLock::lock_slow() noexcept {
 }
 
 WaitQueue::~WaitQueue() {
-  FERN_ASSERT(head_ == nullptr, "fern::detail::WaitQueue: destroyed while somebody waits in it");
+  FERN_ASSERT(head_ == nullptr, ("fern::detail::WaitQueue: destroyed while somebody waits in it: " +
+                                 core::describe(*head_->greenlet))
+                                    .c_str());
 }
 
 void WaitQueue::link(Waiter& waiter) noexcept {
