@@ -4,13 +4,13 @@
 // greenlets get.
 //
 //   fern::AsyncResult<Page> page;
-//   std::thread worker([page] {
+//   std::thread([page] {
 //     try {
 //       page.set(download());
 //     } catch (...) {
 //       page.set_exception(std::current_exception());
 //     }
-//   });
+//   }).detach();
 //   show(page.get(5s));          // waits; rethrows the exception
 //
 // It is a handle: copies share the place, which goes with the last of them. Copies may be used in

@@ -9,7 +9,10 @@
 //   void work() {
 //     std::unique_lock lock(mutex);
 //     changed.wait(lock, [] { return !jobs.empty(); });
-//     ...
+//     Job job = std::move(jobs.back());
+//     jobs.pop_back();
+//     lock.unlock();
+//     run(job);
 //   }
 //   void add(Job job) {
 //     std::lock_guard guard(mutex);

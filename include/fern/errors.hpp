@@ -10,7 +10,7 @@
 //   nobody can wake us   LoopExit
 //
 //   try {
-//     data = socket.recv(buffer, 2s);
+//     size = socket.recv(buffer, 2s);
 //   } catch (const fern::TimeoutError&) {
 //     retry();
 //   }

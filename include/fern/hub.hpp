@@ -5,10 +5,10 @@
 // it, so that main can sleep() or recv() at once; a started greenlet never leaves its hub.
 //
 //   fern::Hub& hub = fern::Hub::current();
-//   std::thread worker([&] {
+//   std::thread([&hub] {
 //     auto result = compute();
 //     hub.post([result] { fern::spawn_raw(show, result); });  // back in the hub's thread
-//   });
+//   }).detach();
 
 #include <fern/config.hpp>
 #include <fern/detail/function.hpp>

@@ -99,7 +99,7 @@ bool with_timeout_silent(Deadline deadline, Fn&& f) {
 // greenlet's next wait after it. For clean-up that has to wait, in destructors above all, since
 // an exception must not leave those:
 //
-//   ~Connection() {
+//   Connection::~Connection() {
 //     fern::ShieldKill shield;
 //     socket_.sendall(goodbye, 1s);   // Deadlines still count
 //   }

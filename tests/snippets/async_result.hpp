@@ -1,0 +1,5 @@
+#include <thread>
+
+struct Page {};
+Page download();
+void show(const Page& page);

@@ -1,0 +1,6 @@
+#include <mutex>
+#include <utility>
+#include <vector>
+
+struct Job {};
+void run(const Job& job);

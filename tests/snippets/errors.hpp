@@ -1,0 +1,7 @@
+#include <cstddef>
+#include <vector>
+
+extern fern::Socket socket;
+extern std::vector<char> buffer;
+extern std::size_t size;
+void retry();

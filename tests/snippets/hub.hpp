@@ -1,0 +1,4 @@
+#include <thread>
+
+int compute();
+void show(int result);

@@ -1,0 +1,4 @@
+#include <mutex>
+
+extern int balance;
+void log(int balance);

@@ -1,0 +1,5 @@
+#include <mutex>
+#include <string>
+
+using Url = std::string;
+void get(const Url& url);

@@ -1,0 +1,4 @@
+#include <csignal>
+
+extern fern::StreamServer server;
+void read_settings();
