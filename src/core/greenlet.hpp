@@ -116,6 +116,7 @@ void forget_start(Greenlet& greenlet) noexcept;
 
 // end_unstarted() ends one that will never run, as by this exception; null is a GreenletExit.
 void end_unstarted(Greenlet& greenlet, std::exception_ptr exception) noexcept;
+
 // postpone_start() moves the start of one that spawn_later's timer still holds; false if none does.
 bool postpone_start(Greenlet& greenlet, Deadline when) noexcept;
 
