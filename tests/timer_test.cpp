@@ -197,6 +197,20 @@ TEST_F(TimerTest, AForkedChildHasNone) {
   timer.cancel();
 }
 
+// eventlet's spawn_after_local and spawn_after, E33.
+TEST_F(TimerTest, OneInAGreenletsScopeEndsWithIt) {
+  std::string log;
+  fern::Greenlet<void> global;
+  fern::spawn([&] {
+    Timer local(1ms, [&] { log += "local"; });
+    global = fern::spawn_later(1ms, [&] { log += "global"; });
+    fern::yield();
+  }).join();
+  global.join();
+  fern::sleep(1ms);
+  EXPECT_EQ(log, "global");
+}
+
 class TimerThreadsTest : public TimerTest {
  protected:
   TimerThreadsTest() { may_keep_heap("hubs are kept for later threads"); }

@@ -5,6 +5,7 @@
 #include "base/proc.hpp"
 #include "core/fault.hpp"
 #include "core/registry.hpp"
+#include "core/switch_watch.hpp"
 
 #include <fern/errors.hpp>
 
@@ -164,10 +165,15 @@ Departure stack_entry() {
 
 void Hub::run() noexcept {
   for (;;) {
+    if (watches_ != nullptr) [[unlikely]] SwitchWatch::stopped(watches_);
     turn();
     Greenlet* next = pop();
     if (next == nullptr) continue;
     running_ = next;
+    if (watches_ != nullptr) [[unlikely]] {
+      SwitchWatch::resumed(watches_, *next);
+      budget_ = granted_ = 1;
+    }
     context_switch(own_.context, own_.tools, next->context, next->tools, *eh_);
   }
 }

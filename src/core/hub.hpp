@@ -31,6 +31,7 @@
 namespace fern::core {
 
 class Hub;
+class SwitchWatch;
 
 // The thread's hub, null while it has none. A greenlet never changes thread, so a compiler that
 // keeps this address across a switch is right.
@@ -149,6 +150,14 @@ class Hub final : public fern::Hub {
   void detach(Extension& extension) noexcept;
   Extension* fd_table = nullptr;  // the one of io, attached as well
 
+  // While there are watches every switch goes by the hub's own stack.
+  SwitchWatch* watches() const noexcept { return watches_; }
+  void set_watches(SwitchWatch* first) noexcept {
+    watches_ = first;
+    switches_ += granted_ - budget_;
+    budget_ = granted_ = 1;
+  }
+
   // for_each() calls f for every greenlet that has not ended, main first.
   template <class F>
   void for_each(F&& f) {
@@ -246,6 +255,7 @@ class Hub final : public fern::Hub {
   StackPool stacks_;
   std::optional<Loop> loop_;
   Extension* extensions_ = nullptr;
+  SwitchWatch* watches_ = nullptr;
 
   // For other threads.
   alignas(64) std::atomic<detail::Remote*> mailbox_{nullptr};  // newest first

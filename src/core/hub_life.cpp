@@ -4,6 +4,7 @@
 #include "core/fault.hpp"
 #include "core/hub.hpp"
 #include "core/registry.hpp"
+#include "core/switch_watch.hpp"
 
 #include <sys/mman.h>
 
@@ -80,6 +81,7 @@ void Hub::open() {
   timers_.expire(polled_at_);
   budget_ = granted_ = 1;
   external_ = 0;  // what the last thread's end has left
+  watches_ = nullptr;
   exit_limit = std::chrono::seconds(1);
 }
 
@@ -247,6 +249,7 @@ void Hub::after_fork() noexcept {
   rearm_timeouts(*survivor_);
   gone(main_);
   stacks_.for_each(gone);
+  SwitchWatch::forked(watches_);
   for (Extension* each = extensions_; each != nullptr; each = each->next) each->forked();
   loop_->forked();
   if (ready) push(*survivor_);
