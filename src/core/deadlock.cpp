@@ -52,6 +52,7 @@ std::int64_t Hub::stuck(std::int64_t now) noexcept {
 }
 
 void Hub::declare_deadlock() noexcept {
+  stuck_since_ = 0;
   if (main_.state == State::Dead) return;
   try {
     std::ostringstream text;

@@ -276,6 +276,12 @@ TEST_F(GeventScheduling, AHopelessWaitEndsInMainOnlyAndAllGoesOnAfterwards) {
   EXPECT_TRUE(child.get());
 }
 
+// V39: a later dead end does not take longer to find than the first.
+TEST_F(GeventScheduling, DeadEndsAreFoundAgainAndAgain) {
+  Event event;
+  for (int i = 0; i < 12; ++i) EXPECT_THROW(event.wait(), fern::LoopExit);
+}
+
 // V41
 TEST_F(GeventScheduling, TwoGreenletsThatJoinEachOtherAreALoopExitInMain) {
   AnyGreenlet a;
