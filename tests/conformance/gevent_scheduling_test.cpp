@@ -12,6 +12,7 @@
 #include <fern/wait.hpp>
 
 #include <chrono>
+#include <cstdlib>
 #include <functional>
 #include <stdexcept>
 #include <string>
@@ -212,6 +213,18 @@ TEST_F(GeventScheduling, TheEndOfAThreadWaitsForNobody) {
     log("thread ends");
   });
   EXPECT_EQ(log.lines(), Lines{"thread ends"});
+}
+
+// V60: no exception ends a program, but exit() does, in whatever greenlet.
+TEST_F(GeventScheduling, ExitInAGreenletEndsTheProgram) {
+  if (!fern::testing::children_may_switch) GTEST_SKIP() << "a child may not switch here";
+  int status = fern::testing::in_child([] {
+    ::on_exit([](int code, void*) { fern::testing::end_child(code == 3 ? 0 : 1); }, nullptr);
+    spawn_raw([] { std::exit(3); });
+    fern::sleep(60s);
+    return 1;
+  });
+  EXPECT_TRUE(fern::testing::succeeded(status));
 }
 
 // V61
