@@ -81,6 +81,26 @@ class FERN_API Socket {
   // after it is a std::system_error (ECONNRESET) that says how much came.
   bool recv_exact(detail::Bytes buffer, Deadline deadline = {});
 
+  // Messages: a stream has no bounds of its own, so what was sent in two calls may come in one. A
+  // frame is a message behind its length, four bytes big-endian. Several greenlets may send frames
+  // of one socket, or receive them, at once: each frame stays whole.
+  //
+  // send_frame() waits until all of it has gone. When it stops half-way, what it throws says how
+  // much went, and the socket sends no more frames (EPIPE): the peer would take them for the rest.
+  // std::length_error for 4 GiB or more.
+  void send_frame(detail::ConstBytes data, Deadline deadline = {});
+
+  // recv_frame() waits for the next frame; none is the peer's end. An end inside of a frame is a
+  // std::system_error (ECONNRESET). So is a frame of more than `most` bytes (EMSGSIZE), which is
+  // not lost: a call that allows more gets it. The Deadline is one for the whole frame; what had
+  // come when it passes, or when the greenlet is killed, is kept for the next call. Memory is taken
+  // as the bytes arrive, not as the length claims.
+  std::optional<std::string> recv_frame(Deadline deadline = {}) {
+    return recv_frame(frame_limit, deadline);
+  }
+  std::optional<std::string> recv_frame(std::size_t most, Deadline deadline = {});
+  static constexpr std::size_t frame_limit = 16 * 1024 * 1024;
+
   // Datagrams: one at a time, cut off at the buffer's size. sendto() returns how much went.
   std::size_t recvfrom(detail::Bytes buffer, Address& from, Deadline deadline = {});
   std::pair<std::string, Address> recvfrom(std::size_t most, Deadline deadline = {});
@@ -112,16 +132,21 @@ class FERN_API Socket {
 
  private:
   friend struct SocketAccess;
+  struct Frames;
 
   static Socket make(Address::Family family, int type, const char* what);
   Deadline limit(Deadline deadline) const;
   void take(Socket& other) noexcept;
+  Frames& frames();
+  void close_frames() noexcept;  // its descriptor is not ours any more
+  void drop_frames() noexcept;
 
   static constexpr std::int64_t no_timeout = -1;
 
   std::atomic<int> fd_{-1};
   int flags_ = -1;  // of one that was taken over, as they came; -1 for one that Fern opened
   std::atomic<std::int64_t> timeout_ns_{no_timeout};
+  std::atomic<Frames*> frames_{nullptr};  // since the first frame
 };
 
 // create_connection() resolves the host, unless it is a numeric address, and tries each address

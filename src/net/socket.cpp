@@ -92,6 +92,8 @@ Socket::Socket(int fd) {
 void Socket::take(Socket& other) noexcept {
   flags_ = std::exchange(other.flags_, -1);
   timeout_ns_.store(other.timeout_ns_.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  frames_.store(other.frames_.exchange(nullptr, std::memory_order_relaxed),
+                std::memory_order_relaxed);
   fd_.store(other.fd_.exchange(-1, std::memory_order_relaxed), std::memory_order_relaxed);
 }
 
@@ -99,6 +101,7 @@ Socket::Socket(Socket&& other) noexcept { take(other); }
 
 Socket& Socket::operator=(Socket&& other) noexcept {
   if (this != &other) {
+    drop_frames();
     if (int old = fd_.exchange(-1, std::memory_order_relaxed); old >= 0) io::close(old, false);
     take(other);
   }
@@ -106,6 +109,7 @@ Socket& Socket::operator=(Socket&& other) noexcept {
 }
 
 Socket::~Socket() {
+  drop_frames();
   if (int old = fd(); old >= 0) io::close(old, false);
 }
 
@@ -251,12 +255,16 @@ void Socket::shutdown(Direction direction) {
 }
 
 void Socket::close() noexcept {
-  if (int old = fd_.exchange(-1, std::memory_order_relaxed); old >= 0) io::close(old, true);
+  int old = fd_.exchange(-1);
+  if (old < 0) return;
+  close_frames();
+  io::close(old, true);
 }
 
 int Socket::release() noexcept {
-  int old = fd_.exchange(-1, std::memory_order_relaxed);
+  int old = fd_.exchange(-1);
   if (old < 0) return -1;
+  close_frames();
   io::release(old);
   int flags = std::exchange(flags_, -1);
   if (flags >= 0 && (flags & O_NONBLOCK) == 0) {
