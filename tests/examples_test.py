@@ -128,6 +128,15 @@ class Examples(unittest.TestCase):
                     gone.append(int(car))
         self.assertEqual(sorted(gone), list(range(1, 11)))
 
+    def test_io_models(self):
+        lines = run("io_models", "20", "50").splitlines()
+        self.assertEqual(lines[0].split(), "model messages messages/s CPU us each CPU idle resets".split())
+        models = ["blocking, a thread each", "polling", "epoll, level", "epoll, edge", "callbacks of libuv", "green"]
+        self.assertEqual([line[:24].strip() for line in lines[1:]], models)
+        for line in lines[1:]:
+            messages, *_, resets = line[24:].split()
+            self.assertEqual((messages, resets), ("1000", "1"), line)
+
     def test_echo_server(self):
         data = os.urandom(3_000_000)
         with server("echo_server") as address, connect(address) as one, connect(address) as other:
