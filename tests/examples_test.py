@@ -11,6 +11,7 @@ import pathlib
 import re
 import signal
 import socket
+import struct
 import subprocess
 import threading
 import unittest
@@ -143,6 +144,73 @@ class Examples(unittest.TestCase):
             self.assertEqual(exchange(one, data), data)
             self.assertEqual(exchange(other, b"hello"), b"hello")
 
+    def test_selector_server(self):
+        data = os.urandom(3_000_000)
+        with server("selector_server") as address, connect(address) as polite:
+            with connect(address) as rude:
+                rude.sendall(b"hello")
+                self.assertEqual(rude.recv(5), b"hello")
+                rude.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.assertEqual(exchange(polite, data), data)
+
+    def test_request_handler(self):
+        with server("request_handler") as address, connect(address) as one, connect(address) as other:
+            other.sendall(b"hello\nwor")
+            self.assertEqual(exchange(one, b"x\n" * 1000), b"X\n" * 1000)
+            self.assertEqual(exchange(other, b"ld\n"), b"HELLO\nWORLD\n")
+        with server("request_handler", "%s:%d" % address) as again, connect(again) as one:
+            self.assertEqual(again, address, "the address is free at once")
+            self.assertEqual(exchange(one, b"y\n"), b"Y\n")
+
+    def test_forking_server(self):
+        process = subprocess.Popen(
+            [BUILD / "examples" / "forking_server"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            address, port = process.stdout.readline().removeprefix("listening on ").strip().rsplit(":", 1)
+            with connect((address, int(port))) as one, connect((address, int(port))) as other:
+                answers = []
+                for connection in (one, other, one):
+                    connection.sendall(b"hello\n")
+                    answers.append(connection.makefile("r").readline().split(" in process "))
+                self.assertEqual([line for line, _ in answers], ["line 1", "line 1", "line 2"])
+                self.assertEqual(answers[0][1], answers[2][1])
+                self.assertEqual(len({answers[0][1], answers[1][1], f"{process.pid}\n"}), 3)
+                self.assertEqual(exchange(one, b"crash"), b"")
+                self.assertIn("signal 6", process.stderr.readline())
+                self.assertRegex(exchange(other, b"still here").decode(), "^line 2 in process")
+            process.send_signal(signal.SIGINT)
+            self.assertEqual(process.communicate(timeout=PATIENCE), ("handled here: 0\n", ""))
+            self.assertEqual(process.returncode, 0)
+        finally:
+            process.kill()
+            process.communicate()
+
+    def test_udp_server(self):
+        with server("udp_server") as address, socket.socket(type=socket.SOCK_DGRAM) as client:
+            client.settimeout(PATIENCE)
+            for question in (b"200 slow", b"0 quick", b"what?"):
+                client.sendto(question, address)
+            answers = [client.recv(1000) for _ in range(3)]
+            self.assertEqual(sorted(answers[:2]), [b"MILLISECONDS TEXT, please", b"quick"])
+            self.assertEqual(answers[2], b"slow")
+
+    def test_udp_client(self):
+        with server("udp_server") as address:
+            self.assertEqual(run("udp_client", "%s:%d" % address, "5 hello there"), "hello there\n")
+        result = subprocess.run(
+            [BUILD / "examples" / "udp_client", "%s:%d" % address, "x"], capture_output=True, text=True)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("Connection refused", result.stderr)
+
+    def test_framed_messages(self):
+        lines = run("framed_messages").splitlines()
+        dots = "." * 20
+        self.assertEqual(lines[1], f'  the first piece: "hellohow are you?{"." * 3}..." (16384 bytes)')
+        self.assertRegex(lines[2], r"^  3 messages came in \d+ pieces$")
+        self.assertEqual(lines[4:7], ['  "hello"', '  "how are you?"', f'  "{dots}..." (200000 bytes)'])
+        self.assertIn("a frame of 16 bytes, where 10 are allowed", lines[8])
+        self.assertEqual(lines[9:], ['  with room for 100: "this one is long"'])
+
     def test_port_forwarder(self):
         data = os.urandom(3_000_000)
         with server("echo_server") as target:
@@ -166,6 +234,18 @@ class Examples(unittest.TestCase):
                 bob.shutdown(socket.SHUT_WR)
                 self.assertEqual(ann_hears.readline(), "* bob has left\n")
                 self.assertEqual(bob_hears.readline(), "")
+
+    def test_chat_client(self):
+        with server("chat") as address:
+            start = [BUILD / "examples" / "chat_client", "%s:%d" % address]
+            pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            ann = subprocess.Popen([*start, "ann"], **pipes)
+            self.assertEqual(ann.stdout.readline(), "* 1 here\n")
+            bob = subprocess.Popen([*start, "bob"], **pipes)
+            self.assertEqual(ann.stdout.readline(), "* bob is here\n")
+            self.assertEqual(bob.communicate("hi ann\n", timeout=PATIENCE), ("* 2 here\n", ""))
+            self.assertEqual(ann.communicate("hi bob\n", timeout=PATIENCE), ("bob: hi ann\n* bob has left\n", ""))
+            self.assertEqual((ann.returncode, bob.returncode), (0, 0))
 
     def test_concurrent_download(self):
         with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pages) as pages:
