@@ -123,7 +123,10 @@ class FERN_API BlockingInHub : public std::logic_error {
 
 // LoopExit is thrown in a thread's main greenlet when it waits for what can never happen: no
 // greenlet is ready, no timer, descriptor, signal or job is pending, and no thread is left that
-// could wake it. what() lists every greenlet and what it waits on. (gevent's LoopExit.)
+// could wake it. what() lists every greenlet and what it waits on. It goes by the way of a kill: a
+// main that waits under a ShieldKill, or in a destructor while it unwinds, is not thrown at. Then
+// the list is printed on stderr, once, and that wait goes on; the next one that is neither, and
+// cannot end, throws. (gevent's LoopExit.)
 class FERN_API LoopExit : public std::runtime_error {
  public:
   explicit LoopExit(const std::string& what);

@@ -226,6 +226,11 @@ inline void yield() {
 // with a Timeout scope is done, and the next wait throws.
 FERN_API void sleep(Deadline until);
 
+// idle() parks until nothing else is ready: no greenlet, and no descriptor, timer or post that is
+// due. All who are idle go on then, first come first. For work that is to be in nobody's way, a
+// piece at a time. (gevent's idle.)
+FERN_API void idle();
+
 // current_greenlet() is a handle to the calling greenlet; of the thread's main one outside any.
 FERN_API AnyGreenlet current_greenlet();
 

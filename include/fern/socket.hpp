@@ -15,7 +15,8 @@
 // it, of set_timeout() and of the Timeout scopes counts. Each throws std::system_error with the
 // errno for what goes wrong with the network (the kernel's ETIMEDOUT too), and what every wait
 // throws when the greenlet is killed. Any number of greenlets, of any hub, may use one Socket at
-// once; of several who wait to receive, the first is served first.
+// once; of several who wait to receive, the first is served first. What closes a Socket under those
+// who use it is said at close().
 
 #include <fern/address.hpp>
 #include <fern/config.hpp>
@@ -114,6 +115,12 @@ class FERN_API Socket {
   // close() closes, and wakes all who wait for this descriptor, in any hub, with EBADF before its
   // number can be used again. Idempotent. Where another hub has to let go of it first it waits for
   // that, for a second at most; it cannot be killed.
+  //
+  // In the closer's thread every later call fails with EBADF. A call that another thread begins at
+  // the same moment may have read the number already and make its system call after the close, as
+  // with close(2) itself: on whatever has the number by then. Threads that share a Socket end with
+  // shutdown(), and close when all have left. The same goes for release(), assignment and the
+  // destructor.
   void close() noexcept;
 
   // release() gives the descriptor back, with the flags it came with; -1 if there is none. Wakes

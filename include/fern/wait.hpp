@@ -88,4 +88,11 @@ inline void killall(std::initializer_list<AnyGreenlet> greenlets, const KillOpti
   killall(std::vector<AnyGreenlet>(greenlets), options);
 }
 
+// wait() without anybody named waits for everything: until no greenlet of this hub is ready, and no
+// timer, descriptor, signal or job is left that could make one so. True then, false when the
+// deadline passes first. Greenlets that wait for what only another thread could bring, or nobody,
+// are left waiting; so is what limits the wait itself, a Timeout scope. Only from the thread's main
+// greenlet, or it throws GreenletError. (gevent's wait.)
+FERN_API bool wait(Deadline deadline = {});
+
 }  // namespace fern

@@ -51,23 +51,33 @@ std::int64_t Hub::stuck(std::int64_t now) noexcept {
   return std::min(ask_at_, stall_deadline(now));
 }
 
+// A main that is shielded or unwinds cannot be thrown into: said once. Nothing stays pending, for
+// whoever wakes it after all, another hub's main as it unwinds, has ended the deadlock.
 void Hub::declare_deadlock() noexcept {
-  stuck_since_ = 0;
-  if (main_.state == State::Dead) return;
+  if (main_.state != State::Parked) return;
+  bool held_back = main_.shields > 0 || main_.context.eh.uncaught > 0;
+  if (held_back && told_stuck_since_ == stuck_since_) return;
   try {
     std::ostringstream text;
     text << "this operation would block forever: nothing is left that could wake anybody\n";
     describe(text);
+    if (held_back) {
+      told_stuck_since_ = stuck_since_;
+      std::cerr << "fern: " << text.str() << std::flush;
+      return;
+    }
     main_.kill_exception = std::make_exception_ptr(LoopExit(text.str()));
   } catch (...) {
+    if (held_back) return;
     main_.kill_exception = std::current_exception();
   }
+  stuck_since_ = 0;  // the next dead end counts from its own beginning
   interrupt(main_, pending_loop_exit);
 }
 
 // Another thread may still wake us, so sleep on; but say so after a while.
 std::int64_t Hub::stall_deadline(std::int64_t now) noexcept {
-  if (stall_reported_ || stall_ns() == never) return never;
+  if (stall_reported_ || told_stuck_since_ == stuck_since_ || stall_ns() == never) return never;
   if (now - stuck_since_ >= stall_ns()) {
     report_stall(now);
     return never;

@@ -16,6 +16,7 @@
 #include <fern/greenlet.hpp>
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <memory>
@@ -167,9 +168,10 @@ extern void (*locals_ended)(Greenlet&) noexcept;
 void report(const Greenlet& greenlet) noexcept;
 
 // throw_expired() throws the TimeoutError of the scope that expired first; rearm_timeouts() starts
-// the timers of its scopes anew. timeout.cpp.
+// the timers of its scopes anew; pending_scopes() counts those that have one. timeout.cpp.
 [[noreturn]] void throw_expired(Greenlet& running);
 void rearm_timeouts(Greenlet& greenlet) noexcept;
+std::size_t pending_scopes(const Greenlet& greenlet) noexcept;
 
 // from_open_scope() asks whether a scope that this greenlet still has open threw the error.
 bool from_open_scope(const Greenlet& running, const TimeoutError& error) noexcept;

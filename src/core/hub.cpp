@@ -200,23 +200,29 @@ void Hub::turn() noexcept {
   if (head_ != nullptr) {
     loop_->poll(false, never);
   } else {
-    idle();
+    rest();
   }
   take_posts();
   // After descriptors and posts: an operation that is due together with its deadline wins.
   std::int64_t now = base::now_ns();
   timers_.expire(now);
   housekeeping(now);
+  if (head_ == nullptr && !idlers_.empty()) wake_idlers();
   polled_at_ = checked_at_ = now;
   budget_ = granted_;
 }
 
 // Nothing is ready: block until the loop, a deadline or another thread has something.
-void Hub::idle() noexcept {
+void Hub::rest() noexcept {
   std::int64_t now = base::now_ns();
   std::int64_t until = timers_.earliest();
-  if (until <= now) {
+  if (until <= now || !idlers_.empty()) {
     loop_->poll(false, never);
+    return;
+  }
+  if (awaits_end_ && nothing_left()) {
+    awaits_end_ = false;
+    wake(main_, Wake::Notified);
     return;
   }
   if (until == never && nothing_pending()) {

@@ -70,6 +70,11 @@ class Hub final : public fern::Hub {
   bool others_ready() const noexcept { return head_ != nullptr; }
 
 
+  // wait_idle() parks until nothing else is ready. wait_all(), in main only, until nothing is left
+  // that this hub could do; false when the deadline passes first. idle.cpp
+  void wait_idle();
+  bool wait_all(Deadline deadline);
+
   // wake() makes a parked greenlet ready; false, and nothing, if it is not parked. Idempotent per
   // park: the first reason counts.
   static bool wake(Greenlet& greenlet, Wake why) noexcept {
@@ -213,7 +218,9 @@ class Hub final : public fern::Hub {
   void switch_away(Greenlet& from) noexcept;
   void turn() noexcept;            // one round of the hub's own stack
   void meet_pending(const char* what);
-  void idle() noexcept;
+  void rest() noexcept;
+  void wake_idlers() noexcept;
+  bool nothing_left() noexcept;
   void take_posts() noexcept;
   void drain_closed() noexcept;
   void housekeeping(std::int64_t now) noexcept;
@@ -244,9 +251,12 @@ class Hub final : public fern::Hub {
   bool forked_ = false;
   unsigned forks_ = 0;
   Greenlet* survivor_ = nullptr;   // who called fork
+  bool awaits_end_ = false;        // main is in wait_all(), and there is something left to do
+  bool awaits_end_with_timer_ = false;
   bool stall_reported_ = false;
   std::int64_t ask_at_ = 0;        // do not count threads again before
   std::int64_t stuck_since_ = 0;   // how long nothing has been ready nor pending; 0: not so
+  std::int64_t told_stuck_since_ = -1;  // the one that main could not be told by a LoopExit
 
   Greenlet main_;                  // the thread's own stack
   Greenlet own_;                   // the hub's
@@ -256,6 +266,8 @@ class Hub final : public fern::Hub {
   std::optional<Loop> loop_;
   Extension* extensions_ = nullptr;
   SwitchWatch* watches_ = nullptr;
+  detail::SpinLock idle_lock_;     // for form: only the hub's thread comes here
+  detail::WaitQueue idlers_;
 
   // For other threads.
   alignas(64) std::atomic<detail::Remote*> mailbox_{nullptr};  // newest first

@@ -245,6 +245,7 @@ void Hub::after_fork() noexcept {
     greenlet.flags |= flag_killed | flag_read;
     greenlet.life.fetch_or(life_dead, std::memory_order_relaxed);
   };
+  ::new (&idlers_) detail::WaitQueue;  // of the gone
   timers_.forget();
   rearm_timeouts(*survivor_);
   gone(main_);

@@ -1,4 +1,5 @@
-// What is thrown at a greenlet from outside: how it waits, when it is thrown, and whether it arrives.
+// What is thrown at a greenlet from outside: how it waits, when it is thrown, and whether it
+// arrives.
 
 #include "base/real.hpp"
 #include "core/greenlet.hpp"

@@ -44,6 +44,14 @@ struct TimeoutAccess {
     }
   }
 
+  static std::size_t pending(const core::Greenlet& greenlet) noexcept {
+    std::size_t count = 0;
+    for (const Timeout* scope = greenlet.timeouts; scope != nullptr; scope = scope->outer_) {
+      if (scope->pending()) ++count;
+    }
+    return count;
+  }
+
   static void update_pending(core::Greenlet& greenlet) noexcept {
     if (first_expired(greenlet) == nullptr) {
       greenlet.pending &= static_cast<std::uint8_t>(~core::pending_timeout);
@@ -126,6 +134,10 @@ bool from_open_scope(const Greenlet& running, const TimeoutError& error) noexcep
 }
 
 void rearm_timeouts(Greenlet& greenlet) noexcept { TimeoutAccess::rearm(greenlet); }
+
+std::size_t pending_scopes(const Greenlet& greenlet) noexcept {
+  return TimeoutAccess::pending(greenlet);
+}
 
 }  // namespace core
 }  // namespace fern
