@@ -11,13 +11,13 @@ using namespace std::chrono_literals;
 namespace {
 
 struct Watch {
-  std::string name;
-  ~Watch() { std::cout << name << " is unwound\n"; }
+  std::string dog;
+  ~Watch() { std::cout << dog << " is unwound\n"; }
 };
 
-void keep_watch(const std::string& name) {
-  Watch watch{name};
-  std::cout << name << " watches\n";
+void keep_watch(const std::string& dog) {
+  Watch watch{dog};
+  std::cout << watch.dog << " watches\n";
   for (;;) fern::sleep(1h);
 }
 

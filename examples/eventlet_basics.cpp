@@ -3,9 +3,9 @@
 
 #include <array>
 #include <chrono>
+#include <cstddef>
 #include <iostream>
 #include <string>
-#include <vector>
 
 using namespace std::chrono_literals;
 
@@ -37,8 +37,8 @@ void use_pools() {
   const std::array<std::string, 4> words{"a", "bb", "cccc", "dd"};
   fern::GreenPool pool(2);  // two at a time
 
-  std::vector<fern::Greenlet<std::string>> results;
-  for (const auto& word : words) results.push_back(pool.spawn(upper, word));
+  std::array<fern::Greenlet<std::string>, 4> results;
+  for (std::size_t i = 0; i < words.size(); ++i) results[i] = pool.spawn(upper, words[i]);
   for (const auto& result : results) std::cout << result.get() << ' ';
   std::cout << "by spawn\n";
 

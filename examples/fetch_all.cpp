@@ -45,16 +45,16 @@ void show(const char* how, const std::vector<std::size_t>& sizes, Clock::duratio
 }
 
 void fetch_all(const fern::Address& server) {
-  std::vector<std::string> paths;
-  for (int i = 1; i <= 10; ++i) paths.push_back("/" + std::to_string(i * 100));
+  std::vector<std::string> paths(10);
+  for (std::size_t i = 0; i < paths.size(); ++i) paths[i] = "/" + std::to_string(100 * (i + 1));
 
   auto start = Clock::now();
-  std::vector<std::size_t> sizes;
-  for (const auto& path : paths) sizes.push_back(fetch(server, path));
+  std::vector<std::size_t> sizes(paths.size());
+  for (std::size_t i = 0; i < paths.size(); ++i) sizes[i] = fetch(server, paths[i]);
   show("one by one", sizes, Clock::now() - start);
 
   start = Clock::now();
-  fern::GreenPool pool(paths.size());
+  fern::GreenPool pool(10);
   sizes = pool.map([&](const std::string& path) { return fetch(server, path); }, paths);
   show("all at once", sizes, Clock::now() - start);
 }

@@ -23,6 +23,7 @@ int main() {
   fern::ThreadPool pool(4);
 
   std::vector<fern::AsyncResult<int>> results;
+  results.reserve(8);
   for (int n = 0; n < 8; ++n) results.push_back(pool.spawn(slow_square, n));
   for (const auto& result : results) std::cout << result.get() << ' ';
   std::cout << "in order\n";

@@ -31,8 +31,8 @@ int main() {
   ann.join();
   bob.join();
 
-  std::vector<fern::Greenlet<int>> squares;
-  for (int n = 0; n < 10; ++n) squares.push_back(fern::spawn(square, n));
+  std::vector<fern::Greenlet<int>> squares(10);
+  for (int n = 0; n < 10; ++n) squares[n] = fern::spawn(square, n);
   for (const auto& each : squares) {
     each.join();
     std::cout << *each.value() << ' ';

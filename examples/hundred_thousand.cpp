@@ -24,12 +24,12 @@ long memory() {
 int main() {
   fern::Event go;
   long before = memory();
-  std::vector<fern::Greenlet<int>> all;
+  std::vector<fern::Greenlet<int>> all(many);
   for (int i = 0; i < many; ++i) {
-    all.push_back(fern::spawn([&go, i] {
+    all[i] = fern::spawn([&go, i] {
       go.wait();
       return i % 2;
-    }));
+    });
   }
   fern::yield();  // each of them runs, and waits
   std::cout << fern::stats().greenlets << " are alive, with " << (memory() - before) / many

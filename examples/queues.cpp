@@ -32,9 +32,9 @@ void take_from_nothing() {
   fern::Queue<int> queue;
   if (!queue.try_get()) std::cout << "there is nothing to get\n";
   try {
-    queue.get(1ms);
+    queue.get(0s);
   } catch (const fern::QueueEmpty& error) {
-    std::cout << "after a while: " << error.what() << '\n';
+    std::cout << "at once: " << error.what() << '\n';
   }
 }
 
@@ -73,7 +73,7 @@ int main() {
 //   another: the queue is full
 //   got 1: the 21st is in
 //   there is nothing to get
-//   after a while: the queue is empty
+//   at once: the queue is empty
 //   first in, first out: 3c 1a 2b
 //   last in, first out: 2b 1a 3c
 //   least first: 1a 2b 3c

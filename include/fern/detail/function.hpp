@@ -51,7 +51,7 @@ class Function<R(Args...)> {
   explicit operator bool() const noexcept { return ops_ != nullptr; }
 
   // Calling an empty one throws std::bad_function_call.
-  R operator()(Args... args) {
+  R operator()(Args... args) {  // NOLINT(performance-unnecessary-value-param): it forwards them
     if (ops_ == nullptr) throw std::bad_function_call();
     return ops_->call(room_, std::forward<Args>(args)...);
   }
