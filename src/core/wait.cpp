@@ -83,12 +83,11 @@ std::vector<std::size_t> join_many(const std::vector<core::Greenlet*>& blocks,
     if (blocks[i] == self) throw GreenletError("joinall(): a greenlet cannot join itself");
     (core::is_dead(*blocks[i]) ? ended : alive).push_back(i);
   }
+  ended.resize(std::min(ended.size(), options.count));
   if (options.raise_error) {
     for (std::size_t i : ended) raise_if_failed(blocks[i]);
   }
-  if (ended.size() >= options.count) {
-    ended.resize(options.count);
-  } else if (!alive.empty() && options.deadline != Deadline::past()) {
+  if (ended.size() < options.count && !alive.empty() && options.deadline != Deadline::past()) {
     join_living(blocks, options, alive, ended);
   }
   return ended;

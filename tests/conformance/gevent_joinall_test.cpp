@@ -166,6 +166,15 @@ TEST_F(GeventJoinall, WithRaiseErrorAnEarlierFailureIsThrownAtOnce) {
   alive.join();
 }
 
+// V33: who is beyond the count is not asked for its failure.
+TEST_F(GeventJoinall, WithRaiseErrorAFailureBeyondTheCountIsNotThrown) {
+  auto good = spawn([] {});
+  auto bad = spawn([] { throw std::range_error("bad"); });
+  yield();
+  EXPECT_EQ(joinall({good, bad}, {.raise_error = true, .count = 1}).size(), 1u);
+  EXPECT_THROW(joinall({bad, good}, {.raise_error = true, .count = 1}), std::range_error);
+}
+
 // W05
 TEST_F(GeventJoinall, AKilledOneIsNoErrorToRaise) {
   auto greenlet = spawn(wait_forever);
