@@ -227,7 +227,10 @@ void Hub::rest() noexcept {
   }
   if (until == never && nothing_pending()) {
     until = stuck(now);
-    if (head_ != nullptr) return;  // LoopExit
+    if (head_ != nullptr) {  // LoopExit
+      stuck_since_ = 0;
+      return;
+    }
   }
   if (stacks_.wants_trim(keep_free_stacks)) until = std::min(until, trim_at_);
   // Posters push, then look at sleeping_; we do the reverse: one of us sees the other.
@@ -236,9 +239,9 @@ void Hub::rest() noexcept {
     loop_->poll(true, until);
   }
   sleeping_.store(false, std::memory_order_seq_cst);
-  if (head_ != nullptr || mailbox_.load(std::memory_order_relaxed) != nullptr) stuck_since_ = 0;
   if (waits_stuck_) Registry::unstuck(*this);
   if (deadlocked_.exchange(false)) declare_deadlock();
+  if (head_ != nullptr || mailbox_.load(std::memory_order_relaxed) != nullptr) stuck_since_ = 0;
 }
 
 void Hub::housekeeping(std::int64_t now) noexcept {
