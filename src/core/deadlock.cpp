@@ -71,7 +71,6 @@ void Hub::declare_deadlock() noexcept {
     if (held_back) return;
     main_.kill_exception = std::current_exception();
   }
-  stuck_since_ = 0;  // the next dead end counts from its own beginning
   interrupt(main_, pending_loop_exit);
 }
 
