@@ -22,7 +22,6 @@ BUILD = pathlib.Path(os.environ["FERN_BUILD"])
 # Long enough for any example on a busy machine; they end by themselves.
 PATIENCE = 100
 
-
 PRINTS = re.compile(r"^// Prints.*:\n((?://.*\n)+)\Z", re.M)
 
 
