@@ -155,6 +155,47 @@ TEST_F(CloseTest, AnOwnedDescriptorClosedBehindOurBackAndReusedWaitsAnew) {
   EXPECT_EQ(stale.get(), error(EBADF));
 }
 
+TEST_F(CloseTest, ADescriptorClosedBehindOurBackIsLetGoOfByTheNextCallThatFindsOut) {
+  Pair pair;
+  EXPECT_EQ(recv(pair.a, 1, 1ms), error(io::error_deadline));  // armed, and left so
+  auto waiting = fern::spawn([&] { return recv(pair.a); });
+  fern::sleep(1ms);
+  ::close(pair.a);
+  char byte;
+  EXPECT_EQ(io::send(pair.a, "x", 1, 0, {}), -1);
+  EXPECT_EQ(errno, EBADF);
+  EXPECT_EQ(waiting.get(), error(EBADF));
+  EXPECT_EQ(io::recv(pair.a, &byte, 1, 0, {}), -1);  // and does not wait for what cannot come
+  EXPECT_EQ(errno, EBADF);
+  pair.a = -1;
+}
+
+TEST_F(CloseTest, ADescriptorClosedBehindOurBackBeforeTheLoopHasSeenItIsTold) {
+  Pair pair;
+  auto reader = fern::spawn([&] { return recv(pair.a); });
+  fern::yield();  // armed, but not registered yet
+  ::close(std::exchange(pair.a, -1));
+  EXPECT_EQ(reader.get(), error(EBADF));
+}
+
+TEST_F(CloseTest, ADescriptorClosedBehindOurBackWithADuplicateLeftIsNotArmedAgain) {
+  Pair pair;
+  int duplicate = ::fcntl(pair.a, F_DUPFD_CLOEXEC, 0);
+  std::string filler(1 << 16, 'x');
+  while (io::send(pair.a, filler.data(), filler.size(), MSG_DONTWAIT, {}) > 0) {
+  }
+  auto writer = fern::spawn([&] { return io::send(pair.a, "!", 1, 0, {}) < 0 ? errno : 0; });
+  auto reader = fern::spawn([&] { return recv(pair.a); });
+  fern::sleep(1ms);
+  reader.kill();
+  ::close(pair.a);
+  send(pair.b, "nobody wants it");  // and so the watch waits for room only, from now on
+  fern::sleep(1ms);
+  EXPECT_EQ(writer.get(), EBADF);
+  pair.a = -1;
+  ::close(duplicate);
+}
+
 TEST_F(CloseTest, AForkedChildWaitsForItselfAndLeavesTheParentAlone) {
   if (!fern::testing::children_may_switch) GTEST_SKIP() << "TSan cannot follow the child";
   Pair pair;

@@ -66,6 +66,31 @@ TEST_F(ConnectionTest, CloseWakesAllWhoWaitWithEbadf) {
   EXPECT_EQ(acceptor.get(), EBADF);
 }
 
+TEST_F(ConnectionTest, ShutdownEndsTheWaitsOfItsDirectionOnly) {
+  Connection connection;
+  fill(connection.client);
+  auto reader = fern::spawn([&] { return connection.client.recv(1); });
+  auto writer = fern::spawn([&] { return errno_of([&] { connection.client.sendall("x"); }); });
+  fern::sleep(1ms);
+  connection.client.shutdown(Socket::Direction::Receive);
+  EXPECT_EQ(reader.get(), "");
+  EXPECT_FALSE(writer.ready());
+  connection.client.shutdown(Socket::Direction::Send);
+  EXPECT_EQ(writer.get(), EPIPE);
+}
+
+TEST_F(ConnectionTest, OfTwoWhoReceiveTheFirstIsServedFirstAndTheOtherNext) {
+  auto [a, b] = fern::socketpair();
+  std::string order;
+  auto receive = [&, &socket = a](char name) { order += name + socket.recv(1); };
+  auto first = fern::spawn(receive, '1');
+  auto second = fern::spawn(receive, '2');
+  fern::sleep(1ms);
+  b.sendall("ab");
+  fern::joinall(first, second);
+  EXPECT_EQ(order, "1a2b");
+}
+
 TEST_F(ConnectionTest, ASocketMayBeClosedFromAnotherThread) {
   may_keep_heap("a thread's hub is kept for the next thread");
   auto [a, b] = fern::socketpair();

@@ -2,6 +2,7 @@
 // another, and nobody waits for ever.
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -15,6 +16,7 @@
 #include "fern/greenlet.hpp"
 #include "fern/queue.hpp"
 #include "fern/selector.hpp"
+#include "fern/server.hpp"
 #include "fern/socket.hpp"
 #include "fern/wait.hpp"
 #include "support.hpp"
@@ -128,6 +130,58 @@ TEST_F(FdReuseTest, PipesThatFernDoesNotSeeClosedMixWithSockets) {
     fern::joinall(uses);
   });
   EXPECT_EQ(wrong, 0);
+}
+
+// Each ends in one of four ways: the client leaves, or resets, or is killed while it waits, or the
+// server hangs up in the middle.
+TEST_F(FdReuseTest, TwoThousandConnectionsComeAndGoAndLeaveNothing) {
+  constexpr int clients = 40;
+  constexpr int each = 50;
+  fern::StreamServer server(fern::Address::loopback(), [](Socket& socket) {
+    try {
+      for (std::string part; !(part = socket.recv(100)).empty();) {
+        if (part == "hang up") return;
+        if (part != "say nothing") socket.sendall(part);
+      }
+    } catch (const std::system_error&) {  // a reset
+    }
+  });
+  server.start();
+  int right = 0;
+  std::vector<fern::Greenlet<void>> all;
+  for (int client = 0; client < clients; ++client) {
+    all.push_back(fern::spawn([&, client] {
+      for (int i = 0; i < each; ++i) {
+        Socket socket = fern::create_connection(server.address(), 40s);
+        std::string tag = std::to_string(client) + "/" + std::to_string(i);
+        socket.sendall(tag);
+        if (socket.recv(100, 40s) == tag) ++right;
+        switch (i % 4) {
+          case 0:
+            break;
+          case 1: {
+            linger hard{1, 0};
+            ::setsockopt(socket.fd(), SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+            break;
+          }
+          case 2: {
+            socket.sendall("say nothing");
+            auto waiter = fern::spawn([&] { socket.recv(100); });
+            fern::yield();
+            waiter.kill();
+            break;
+          }
+          case 3:
+            socket.sendall("hang up");
+            EXPECT_EQ(socket.recv(100, 40s), "");
+            break;
+        }
+      }
+    }));
+  }
+  fern::joinall(all);
+  EXPECT_EQ(right, clients * each);
+  EXPECT_TRUE(server.stop(40s));
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include "base/clock.hpp"
 #include "base/real.hpp"
 
+#include <fcntl.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <uv.h>
@@ -31,7 +32,23 @@ class Loop::Watch {
   uv_poll_t handle;
   void* owner;
   Ready ready;
-  unsigned armed;
+  unsigned armed = 0;
+  Watch* next_fresh = nullptr;     // in State::fresh: those armed since the last poll
+  Watch** fresh_place = nullptr;   // what points to it there; null when it is not in the list
+
+  void add_to(Watch*& fresh) noexcept {
+    if (fresh_place != nullptr) return;
+    next_fresh = fresh;
+    if (fresh != nullptr) fresh->fresh_place = &next_fresh;
+    fresh_place = &fresh;
+    fresh = this;
+  }
+  void leave_fresh() noexcept {
+    if (fresh_place == nullptr) return;
+    *fresh_place = next_fresh;
+    if (next_fresh != nullptr) next_fresh->fresh_place = fresh_place;
+    fresh_place = nullptr;
+  }
 };
 
 class Loop::Signal {
@@ -48,9 +65,11 @@ struct Loop::State {
   int wake_fd = -1;
   int timer_fd = -1;
   std::int64_t timer_at = never;  // what the timerfd is set to
+  Watch* fresh = nullptr;
 
   void open();
   void close() noexcept;
+  bool check_fresh() noexcept;
   static void on_wake(uv_poll_t* handle, int status, int events) noexcept;
   static void on_timer(uv_poll_t* handle, int status, int events) noexcept;
 };
@@ -131,8 +150,28 @@ Loop::~Loop() {
   uv_loop_close(&state_->loop);
 }
 
+// libuv registers what was armed at its next poll, and aborts the program if a descriptor has been
+// closed by then, by whoever: those who wait for it are woken instead, and their calls will tell.
+// True when there was one.
+bool Loop::State::check_fresh() noexcept {
+  bool any = false;
+  while (fresh != nullptr) {
+    Watch& watch = *fresh;
+    watch.leave_fresh();
+    int fd = -1;
+    uv_fileno(reinterpret_cast<uv_handle_t*>(&watch.handle), &fd);
+    if (watch.armed == 0 || real::fcntl(fd, F_GETFD, 0) >= 0) continue;
+    uv_poll_stop(&watch.handle);
+    watch.armed = 0;
+    watch.ready(watch.owner, readable | writable | errored);
+    any = true;
+  }
+  return any;
+}
+
 void Loop::poll(bool block, std::int64_t deadline) noexcept {
   State& state = *state_;
+  if (state.fresh != nullptr && state.check_fresh()) block = false;
   if (block && deadline < state.timer_at) {
     itimerspec at{};
     at.it_value.tv_sec = deadline / 1'000'000'000;
@@ -164,7 +203,7 @@ int to_uv(unsigned readiness) noexcept {
 }  // namespace
 
 Loop::Watch* Loop::watch(int fd, void* owner, Ready ready) noexcept {
-  auto* watch = new (std::nothrow) Watch{{}, owner, ready, 0};
+  auto* watch = new (std::nothrow) Watch{{}, owner, ready};
   if (watch == nullptr) {
     errno = ENOMEM;
     return nullptr;
@@ -185,6 +224,7 @@ void Loop::arm(Watch& watch, unsigned readiness) noexcept {
     uv_poll_stop(&watch.handle);
     return;
   }
+  watch.add_to(state_->fresh);
   uv_poll_start(&watch.handle, to_uv(readiness), [](uv_poll_t* handle, int status, int events) {
     auto* watch = static_cast<Watch*>(handle->data);
     if (status < 0) {
@@ -201,6 +241,7 @@ void Loop::arm(Watch& watch, unsigned readiness) noexcept {
 }
 
 void Loop::unwatch(Watch& watch) noexcept {
+  watch.leave_fresh();
   // Stops at once; the memory is libuv's until it says so.
   uv_close(reinterpret_cast<uv_handle_t*>(&watch.handle), [](uv_handle_t* handle) {
     delete static_cast<Watch*>(handle->data);

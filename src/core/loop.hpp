@@ -45,8 +45,9 @@ class Loop {
   // non-blocking already, and nobody else may watch it in this loop.
   Watch* watch(int fd, void* owner, Ready ready) noexcept;
 
-  // arm() sets what to wait for, 0 for nothing. Takes effect at the next poll, and costs a system
-  // call there if it changed. Never arm a descriptor that may have been closed: libuv aborts.
+  // arm() sets what to wait for, 0 for nothing. Takes effect at the next poll, and costs two system
+  // calls there if it changed: one asks whether the descriptor is still open, for libuv aborts on
+  // one that is not. If it is not, the watch is disarmed and told of an error.
   void arm(Watch& watch, unsigned readiness) noexcept;
 
   // unwatch() ends it; before the descriptor is closed.

@@ -184,6 +184,8 @@ int shutdown(int fd, int how) noexcept {
   return 0;
 }
 
+void forget(int fd) noexcept { hand_over(fd, false, false); }
+
 void release(int fd) noexcept { hand_over(fd, false, true); }
 
 }  // namespace fern::io

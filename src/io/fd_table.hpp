@@ -164,6 +164,9 @@ int close(int fd, bool wait) noexcept;
 // senders of a full one it is an end (EPIPE), but no event.
 int shutdown(int fd, int how) noexcept;
 
+// forget() lets go of a descriptor that somebody else has closed; never waits.
+void forget(int fd) noexcept;
+
 // release() is close() without closing: the descriptor is not ours any more.
 void release(int fd) noexcept;
 

@@ -28,6 +28,17 @@ auto uninterrupted(Call& call) noexcept {
   return result;
 }
 
+// What a call has come to. One that finds our descriptor closed, by others then, tells all who wait
+// for it.
+template <class Result>
+Result outcome(int fd, Result result) noexcept {
+  if (result < 0 && errno == EBADF && owned(fd) && real::fcntl(fd, F_GETFD, 0) < 0) {
+    forget(fd);
+    errno = EBADF;
+  }
+  return result;
+}
+
 // The one way of every call below. `call` says EAGAIN where it would block; `always` is tried when
 // there is nothing to wait for, a file, say.
 template <class Call, class Always>
@@ -35,7 +46,7 @@ auto green(int fd, Direction direction, const char* what, Deadline deadline, boo
            Call call, Always always) noexcept -> decltype(call()) {
   if (!wait_first || deadline == Deadline::past()) {
     auto result = uninterrupted(call);
-    if (result >= 0 || !would_block(errno)) return result;
+    if (result >= 0 || !would_block(errno)) return outcome(fd, result);
   }
   if (deadline == Deadline::past()) {
     errno = error_deadline;
@@ -51,7 +62,7 @@ auto green(int fd, Direction direction, const char* what, Deadline deadline, boo
     }
     // After the Deadline too: what is due together with it has happened.
     auto result = uninterrupted(call);
-    if (result >= 0 || !would_block(errno)) return result;
+    if (result >= 0 || !would_block(errno)) return outcome(fd, result);
     if (error == error_deadline) {
       errno = error;
       return -1;
