@@ -176,6 +176,7 @@ TEST_F(SharedMutexTest, AKilledWriterLetsTheReadersBehindItGoOn) {
   mutex.lock_shared();
   auto line = line_up("w12w3");
   line[0].kill();
+  fern::yield();
   EXPECT_EQ(log, "12");  // while this greenlet reads
   line[3].kill();
   fern::joinall(line);

@@ -289,14 +289,14 @@ TEST_F(StackTest, ASpawnWithoutMemoryIsBadAllocAndEverythingElseGoesOn) {
       return 3;
     } catch (const std::bad_alloc&) {
     }
-    fern::joinall(some);
+    for (auto& each : some) each.join();
     for (std::size_t i = 0; i < some.size(); ++i) {
       if (some[i].get() != static_cast<int>(i)) return 4;
     }
     std::size_t had = some.size();
     some.clear();
     for (std::size_t i = 0; i < had; ++i) some.push_back(fern::spawn([] { return 1; }));
-    fern::joinall(some);
+    for (auto& each : some) each.join();
     return 0;
   })));
 }

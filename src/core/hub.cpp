@@ -141,13 +141,16 @@ Wake Hub::park(const char* what, std::int64_t on, Deadline deadline) {
   return why;
 }
 
-void Hub::sleep(Deadline until) {
+// Inlined, so that a dump shows fern::sleep() and not a jump from there.
+__attribute__((always_inline)) inline void Hub::sleep(Deadline until) {
   Greenlet& self = *running_;
   if (self.pending != 0) [[unlikely]] meet_pending("sleep()");
   Alarm alarm(*this, self, until);
   while (!alarm.rung) {
-    if (try_park("sleep()") != Wake::Interrupted || self.pending == 0) continue;
-    if (alarm.rung && self.pending == pending_timeout) return;  // for the next wait
+    if (try_park("sleep()") != Wake::Interrupted) continue;
+    std::uint8_t due = self.pending & pending_throw;
+    if (due == 0) continue;  // taken back meanwhile
+    if (alarm.rung && due == pending_timeout) return;  // for the next wait
     throw_pending(self);
   }
 }

@@ -5,7 +5,7 @@
 //   Journal log;
 //   log("woke ", 0, "!");           // its parts, one after the other
 //   log.say("woke", 1, true);       // words, with a space between two of them
-//   EXPECT_EQ(log.lines(), (Lines{"woke 0!", "woke 1 true"}));
+//   EXPECT_EQ(log.lines(), (Lines{"woke 0!", "woke 1 1"}));
 
 #include <functional>
 #include <ios>
@@ -31,7 +31,6 @@ class Journal {
   template <class... Words>
   void say(const Words&... words) {
     std::ostringstream line;
-    line << std::boolalpha;
     std::string_view gap;
     ((line << gap << words, gap = " "), ...);
     lines_.push_back(std::move(line).str());
