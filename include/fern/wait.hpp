@@ -50,7 +50,8 @@ concept GreenletRange =
 // range's order, then the others in the order in which they ended. A failure is rethrown only
 // with raise_error; the others run on. It goes on where a joiner of the last one it waited for
 // would. An empty handle or the calling greenlet among them is a GreenletError at once, whatever
-// the options. From any thread. (gevent's joinall.)
+// the options. From any thread; greenlets of other threads count from when this one hears of
+// their end. (gevent's joinall.)
 template <GreenletRange Range>
 auto joinall(const Range& range, const JoinOptions& options = {}) {
   using Handle = std::ranges::range_value_t<Range>;

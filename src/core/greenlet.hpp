@@ -1,7 +1,8 @@
 #pragma once
 
 // Greenlet is the control block: all that Fern knows of one greenlet. It never moves, and its
-// index in its slab is also its stack's. Only its hub's thread touches it, but for `life`.
+// index in its slab is also its stack's. Only its hub's thread touches it, but for `life` and
+// `strangers`.
 //
 //   Unstarted --start--> Ready <--wake-- Parked
 //       |                  |   --park-->   |
@@ -87,7 +88,7 @@ struct alignas(64) Greenlet {
   void* timer = nullptr;               // spawn_later's, until it starts
   std::uint32_t index = 0;             // in its slab
   unsigned valgrind_stack = 0;
-  ToolContext tools;
+  [[no_unique_address]] ToolContext tools;
 };
 
 #if !defined(FERN_ASAN) && !defined(FERN_TSAN)
