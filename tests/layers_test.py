@@ -22,6 +22,7 @@ HEADER_LAYER = {
     "coroutine": "sync",
     "queue": "sync",
     "imap": "pool",
+    "value": "core",
     "pile": "pool",
     "asio": "net",
     "debug": "debug",

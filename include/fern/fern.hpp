@@ -25,8 +25,9 @@
 #include <fern/pool.hpp>
 #include <fern/queue.hpp>
 #include <fern/scoped_greenlet.hpp>
-#include <fern/selector.hpp>
+#include <fern/raw_greenlet.hpp>
 #include <fern/semaphore.hpp>
+#include <fern/selector.hpp>
 #include <fern/server.hpp>
 #include <fern/shared_mutex.hpp>
 #include <fern/signal.hpp>
@@ -35,4 +36,5 @@
 #include <fern/thread_pool.hpp>
 #include <fern/timeout.hpp>
 #include <fern/timer.hpp>
+#include <fern/value.hpp>
 #include <fern/wait.hpp>

@@ -92,7 +92,7 @@ class FERN_API AnyGreenlet {
 
   bool ready() const noexcept;  // it has ended
   bool dead() const noexcept { return ready(); }
-  bool started() const noexcept;     // it is scheduled or running, and has not ended (gevent's)
+  bool started() const noexcept;     // it is scheduled or has begun, and has not ended (gevent's)
   bool successful() const noexcept;  // it has ended without an exception, or by GreenletExit
   bool killed() const noexcept;      // it has ended by GreenletExit
 

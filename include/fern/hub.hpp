@@ -38,7 +38,7 @@ class FERN_API Hub {
   void set_exit_limit(std::chrono::nanoseconds limit) noexcept;
 
   // Run counters, for tests and tools; from the hub's thread.
-  std::uint64_t switches() const noexcept;  // how often a greenlet was switched to
+  std::uint64_t switches() const noexcept;  // how often a greenlet got its turn
   std::uint64_t polls() const noexcept;     // how often the loop was asked
   std::size_t greenlets() const noexcept;   // started or not, not yet ended; main not counted
 

@@ -115,6 +115,9 @@ std::string describe(const Greenlet& greenlet) {
     case State::Ready:
       out << (greenlet.hub != nullptr && &greenlet.hub->running() == &greenlet ? "running" : "ready");
       break;
+    case State::Suspended:
+      out << "suspended in switch_to()";
+      break;
     case State::Parked:
       out << "waits in " << (greenlet.waits_for != nullptr ? greenlet.waits_for : "park()");
       if (greenlet.waits_on >= 0) out << " on " << greenlet.waits_on;

@@ -24,9 +24,6 @@ constexpr std::size_t colour = 128;
 
 namespace {
 
-// At the very top of each stack, for the message that brings a dead greenlet home.
-constexpr std::size_t homecoming = 64;
-
 // spawn_later's, on the heap until the greenlet starts or is cancelled.
 struct StartTimer : Timer {
   Greenlet* greenlet = nullptr;
@@ -38,10 +35,51 @@ void schedule(Greenlet& greenlet) noexcept {
   greenlet.hub->push(greenlet);
 }
 
+// Returns its parent, to be released.
+Greenlet* free_one(Greenlet& dead) noexcept {
+  Greenlet* parent = std::exchange(dead.parent, nullptr);
+  if (dead.error != nullptr && (dead.flags & flag_read) == 0) report(dead);
+  if (dead.slab == nullptr) {
+    dead.hub->reuse();
+    return nullptr;
+  }
+  if (dead.task != nullptr) dead.task->clear();
+  if (dead.hub == Hub::here()) {
+    dead.hub->recycle(dead);
+    return parent;
+  }
+  // Another thread's. It may still be on its stack, about to leave, but not up there.
+  struct Return : detail::Remote {
+    Greenlet* dead = nullptr;
+  };
+  static_assert(sizeof(Return) <= homecoming);
+  auto* back = ::new (static_cast<void*>(stack_of(dead).top - sizeof(Return))) Return;
+  back->dead = &dead;
+  back->run = [](detail::Remote* remote) noexcept {
+    Greenlet& returned = *static_cast<Return*>(remote)->dead;
+    returned.hub->recycle(returned);
+  };
+  dead.hub->post(*back);
+  return parent;
+}
+
+// Lets go of one handle; returns whose handle has to go next.
+Greenlet* let_go(Greenlet& greenlet) noexcept {
+  // The only handle of a dead greenlet needs no atomic write: nobody else has it.
+  std::uint64_t before = greenlet.life.load(std::memory_order_acquire);
+  if (before != (life_dead | 1)) {
+    if ((before & life_raw) != 0) [[unlikely]]
+      return release_raw(greenlet);
+    if (greenlet.life.fetch_sub(1, std::memory_order_acq_rel) != (life_dead | 1)) return nullptr;
+  }
+  return free_one(greenlet);
+}
+
 // What comes before life_dead: afterwards other threads may read how it ended.
 void settle(Greenlet& ended) noexcept {
   ended.state = State::Dead;
   ended.hub->ended();
+  leave_raw(ended);
   if (ended.error != nullptr && (ended.flags & flag_detached) != 0) report(ended);
 }
 
@@ -84,8 +122,9 @@ void run_task(Greenlet& self) {
     // pthread_exit or pthread_cancel: leaves the thread, not the greenlet.
     self.hub->leave_thread();
     throw;
-  } catch (const GreenletExit&) {
+  } catch (const GreenletExit& exit) {
     self.flags |= flag_killed;
+    if (is_raw(self)) keep_exit(self, exit);
   } catch (...) {
     self.error = std::current_exception();
   }
@@ -127,20 +166,24 @@ std::exception_ptr run_in_caller(Greenlet& caller, Greenlet& fresh) {
 
 void (*locals_ended)(Greenlet&) noexcept = nullptr;
 
-void run_to_end(Greenlet& self) {
+Greenlet* run_to_end(Greenlet& self) {
   if ((self.flags & flag_cancelled) != 0) [[unlikely]] {
     release(self);
-    return;
+    return nullptr;
   }
   run_task(self);
+  if ((self.pending & pending_fork) != 0) [[unlikely]]
+    self.hub->after_fork();
   if (self.locals != nullptr) [[unlikely]] {
     ++self.shields;
     locals_ended(self);
     --self.shields;
   }
   FERN_ASSERT(self.timeouts == nullptr, "fern::Timeout: a scope outlives its greenlet");
+  Greenlet* heir = is_raw(self) ? bequeath(self) : nullptr;
   // This may put our own stack into the free list: nobody takes it before we have left.
   depart(self);
+  return heir;
 }
 
 void forget_start(Greenlet& greenlet) noexcept {
@@ -153,7 +196,7 @@ void forget_start(Greenlet& greenlet) noexcept {
 
 // In the ready queue it stays until popped: run_to_end sees the flag.
 void end_unstarted(Greenlet& greenlet, std::exception_ptr exception) noexcept {
-  bool queued = greenlet.timer == nullptr;
+  bool queued = greenlet.timer == nullptr && !is_raw(greenlet);
   forget_start(greenlet);
   greenlet.flags |= flag_cancelled;
   if (is_exit(exception)) {
@@ -203,36 +246,15 @@ void unlink(Greenlet& greenlet, Link& link) noexcept {
 void retain(Greenlet& greenlet) noexcept { greenlet.life.fetch_add(1, std::memory_order_relaxed); }
 
 void release(Greenlet& greenlet) noexcept {
-  // The only handle of a dead greenlet needs no atomic write: nobody else has it.
-  if (greenlet.life.load(std::memory_order_acquire) != (life_dead | 1)) {
-    if (greenlet.life.fetch_sub(1, std::memory_order_acq_rel) != (life_dead | 1)) return;
-  }
-  free_dead(greenlet);
+  // Parents one by one: a line of them may be long.
+  Greenlet* next = &greenlet;
+  do next = let_go(*next);
+  while (next != nullptr);
 }
 
 void free_dead(Greenlet& dead) noexcept {
-  if (dead.error != nullptr && (dead.flags & flag_read) == 0) report(dead);
-  if (dead.slab == nullptr) {
-    dead.hub->reuse();
-    return;
-  }
-  if (dead.task != nullptr) dead.task->clear();
-  if (dead.hub == Hub::here()) {
-    dead.hub->recycle(dead);
-    return;
-  }
-  // Another thread's. It may still be on its stack, about to leave, but not up there.
-  struct Return : detail::Remote {
-    Greenlet* dead = nullptr;
-  };
-  static_assert(sizeof(Return) <= homecoming);
-  auto* back = ::new (static_cast<void*>(stack_of(dead).top - sizeof(Return))) Return;
-  back->dead = &dead;
-  back->run = [](detail::Remote* remote) noexcept {
-    Greenlet& returned = *static_cast<Return*>(remote)->dead;
-    returned.hub->recycle(returned);
-  };
-  dead.hub->post(*back);
+  if (Greenlet* parent = free_one(dead)) [[unlikely]]
+    release(*parent);
 }
 
 std::uint64_t id_of(const Greenlet& greenlet) noexcept {

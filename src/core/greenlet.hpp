@@ -8,6 +8,9 @@
 //       |                  |   --park-->   |
 //       +----- kill -----> Dead <----------+     the running one counts as Ready
 //
+// Switches by hand (raw_greenlet.hpp) go from Ready to Suspended and back without the ready queue.
+// A raw greenlet starts by one.
+//
 // Free blocks are in their pool's list. A dead one stays until its last handle goes.
 
 #include "core/context.hpp"
@@ -23,6 +26,10 @@
 #include <memory>
 #include <string>
 
+namespace fern {
+class Value;
+}
+
 namespace fern::core {
 
 class Hub;
@@ -31,7 +38,7 @@ struct Link;
 struct LocalMap;
 struct Stranger;
 
-enum class State : std::uint8_t { Free, Unstarted, Ready, Parked, Dead };
+enum class State : std::uint8_t { Free, Unstarted, Ready, Parked, Suspended, Dead };
 
 // Why park() returned. Interrupted: something is pending, see Pending.
 enum class Wake : std::uint8_t { Notified, TimedOut, Interrupted, Closed };
@@ -55,6 +62,13 @@ enum Flags : std::uint8_t {
   flag_cold = 16,      // free, and its stack's memory has gone back to the system
   flag_linked = 32,    // somebody asked to be called when it ends
   flag_thrown = 64,    // a kill was thrown in it; run_inline's
+  flag_raw = 128,      // a raw greenlet: its task is a RawTask
+};
+
+// Why its switches by hand have more to do than to pass a value.
+enum Slow : std::uint8_t {
+  slow_traced = 1,  // the thread's switches are traced
+  slow_orphan = 2,  // its last handle went while it ran: maybe nobody can switch back
 };
 
 struct alignas(64) Greenlet {
@@ -65,10 +79,11 @@ struct alignas(64) Greenlet {
   State state = State::Free;
   Wake woken = Wake::Notified;
   std::uint8_t pending = 0;   // Pending bits
+  std::uint8_t slow = 0;      // Slow bits
   std::uint8_t flags = 0;     // Flags bits
+  std::uint8_t unused = 0;
   std::uint16_t shields = 0;  // ShieldKill scopes open
-  std::uint16_t unused = 0;
-  // Handles, plus one until it has ended; life_dead once it has. For every thread, as strangers is.
+  // Handles, plus one until it has ended, and life_ bits. For every thread, as strangers is.
   std::atomic<std::uint64_t> life{0};
 
   // What it waits on, for dumps: a static string, and a number that goes with it (an fd), or -1.
@@ -76,6 +91,8 @@ struct alignas(64) Greenlet {
   std::int64_t waits_on = -1;
   detail::Task* task = nullptr;        // on its stack's top; null for main
   Slab* slab = nullptr;                // null for main and the hub's own
+  Greenlet* parent = nullptr;          // a raw greenlet's, counted; null for all others
+  Value* inbox = nullptr;              // where it gets what is passed; Suspended, or raw and Unstarted
   std::exception_ptr error;            // what ended it
   std::exception_ptr kill_exception;   // what to throw in it
   std::shared_ptr<std::atomic<bool>> exit;  // shared with the GreenletExit thrown last: dismissed?
@@ -88,6 +105,7 @@ struct alignas(64) Greenlet {
   void* timer = nullptr;               // spawn_later's, until it starts
   std::uint32_t index = 0;             // in its slab
   unsigned valgrind_stack = 0;
+  std::uint32_t era = 0;               // its hub's when it was born
   [[no_unique_address]] ToolContext tools;
 };
 
@@ -99,6 +117,9 @@ constexpr std::uint64_t life_dead = std::uint64_t{1} << 63;
 // Strangers may be listed: whoever ends it has to look. Counts like a handle, so that the block
 // stays until they are told.
 constexpr std::uint64_t life_watched = std::uint64_t{1} << 62;
+constexpr std::uint64_t life_raw = std::uint64_t{1} << 61;        // raw and alive: see release_raw()
+constexpr std::uint64_t life_unstarted = std::uint64_t{1} << 60;  // raw, and never switched to
+constexpr std::uint64_t life_raw_bits = life_raw | life_unstarted;
 
 // Link is told when a greenlet ends, on the hub's thread, in order with the others. It is in the
 // list from link() until it is told or unlinked. Telling queues; it never runs user code.
@@ -112,6 +133,21 @@ struct Link {
 inline bool is_dead(const Greenlet& greenlet) noexcept {
   return (greenlet.life.load(std::memory_order_acquire) & life_dead) != 0;
 }
+
+// leave_raw() makes a greenlet that ends one whose last handle does not matter.
+inline void leave_raw(Greenlet& ending) noexcept {
+  if ((ending.flags & flag_raw) == 0) return;
+  ending.life.fetch_and(~life_raw_bits, std::memory_order_relaxed);
+}
+
+// mark_dead() tells other threads, which may read from now on how it ended; returns `life` before.
+inline std::uint64_t mark_dead(Greenlet& ended) noexcept {
+  leave_raw(ended);
+  return ended.life.fetch_or(life_dead, std::memory_order_acq_rel);
+}
+
+// At the very top of each stack, for messages about a greenlet from other threads.
+constexpr std::size_t homecoming = 64;
 
 // forget_start() cancels and frees spawn_later's timer, if there is one.
 void forget_start(Greenlet& greenlet) noexcept;
@@ -141,8 +177,9 @@ void free_dead(Greenlet& dead) noexcept;
 std::uint64_t id_of(const Greenlet& greenlet) noexcept;
 std::string name_of(const Greenlet& greenlet);
 
-// interrupt() makes `bit` pending and wakes the greenlet if it may be thrown into now: parked, not
-// shielded, not unwinding. Otherwise it meets it at its next wait. Only in its hub's thread.
+// interrupt() makes `bit` pending and wakes the greenlet if it may be thrown into now: parked or
+// suspended, not shielded, not unwinding. Otherwise it meets it at its next wait. Only in its hub's
+// thread.
 void interrupt(Greenlet& greenlet, Pending bit) noexcept;
 
 // interruptible() asks whether something is pending that may be thrown in the running greenlet.
@@ -159,7 +196,8 @@ void look_for_exit(Greenlet& running, const EhGlobals& live) noexcept;
 void kill(Greenlet& greenlet, std::exception_ptr exception) noexcept;
 
 // run_to_end() is a greenlet's whole life on its stack. Afterwards the block may be free already.
-void run_to_end(Greenlet& self);
+// Returns who has to go on, null for whoever is next.
+Greenlet* run_to_end(Greenlet& self);
 
 // locals_ended() destroys the greenlet's GreenletLocal values; set by sync/local.cpp, which lies
 // above. Runs on the greenlet's stack.

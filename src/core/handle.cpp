@@ -153,7 +153,9 @@ bool AnyGreenlet::cancel() const {
 bool AnyGreenlet::ready() const noexcept { return block_ != nullptr && core::is_dead(*block_); }
 
 bool AnyGreenlet::started() const noexcept {
-  return block_ != nullptr && !core::is_dead(*block_);
+  if (block_ == nullptr) return false;
+  return (block_->life.load(std::memory_order_acquire) &
+          (core::life_dead | core::life_unstarted)) == 0;
 }
 
 bool AnyGreenlet::successful() const noexcept { return ready() && block_->error == nullptr; }

@@ -80,8 +80,9 @@ __attribute__((always_inline)) inline void Hub::switch_away(Greenlet& from) noex
   context_switch(from.context, from.tools, to.context, to.tools, *eh_);
 }
 
-Departure Hub::leave(Greenlet& ended) noexcept {
-  Greenlet& to = next();
+Departure Hub::leave(Greenlet& ended, Greenlet* heir) noexcept {
+  if (heir != nullptr) continue_with(*heir);
+  Greenlet& to = heir != nullptr ? *heir : next();
   return {&ended.context, &ended.tools, &to.context, &to.tools, eh_};
 }
 
@@ -155,13 +156,22 @@ __attribute__((always_inline)) inline void Hub::sleep(Deadline until) {
   }
 }
 
+void Hub::suspend(Value& inbox) noexcept {
+  Greenlet& self = *running_;
+  FERN_ASSERT(&self != &own_, "fern::core::Hub::suspend(): the hub's own stack");
+  self.inbox = &inbox;
+  self.state = State::Suspended;
+  switch_away(self);
+  self.inbox = nullptr;
+}
+
 // Every fresh stack begins here: the hub's own, or a greenlet's.
 Departure stack_entry() {
   Hub& hub = Hub::current();
   if (hub.on_own_stack()) hub.run();
   Greenlet& self = hub.running();
-  run_to_end(self);
-  return hub.leave(self);
+  Greenlet* heir = run_to_end(self);
+  return hub.leave(self, heir);
 }
 
 // --- the hub's own stack ----------------------------------------------------------------------
@@ -355,13 +365,6 @@ namespace fern {
 namespace detail {
 #ifdef FERN_INLINE_SWITCH
 namespace {
-
-__attribute__((always_inline)) inline Passage passage(core::Hub& hub, core::Greenlet& from,
-                                                      core::Greenlet& to) noexcept {
-  from.context.eh = hub.live_eh();
-  hub.live_eh() = to.context.eh;
-  return {to.context.sp, &from.context};
-}
 
 __attribute__((noinline)) Passage prepare_yield_slowly() {
   core::Hub& hub = core::Hub::current();

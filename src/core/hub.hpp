@@ -14,6 +14,7 @@
 
 #include "core/greenlet.hpp"
 #include "core/loop.hpp"
+#include "core/raw_greenlet.hpp"
 #include "core/stack.hpp"
 #include "core/timers.hpp"
 
@@ -45,6 +46,9 @@ class Hub final : public fern::Hub {
     return hub != nullptr ? *hub : make();
   }
   static Hub* here() noexcept { return this_hub; }
+
+  // mine() is here(), but in the child of a fork it finds the hub that the thread had.
+  static Hub* mine() noexcept { return this_hub != nullptr ? this_hub : forked(); }
 
   Greenlet& running() noexcept { return *running_; }
   Greenlet& main() noexcept { return main_; }
@@ -96,8 +100,18 @@ class Hub final : public fern::Hub {
     tail_ = &greenlet;
   }
 
-  // leave() is the last switch away from a greenlet that has ended.
-  Departure leave(Greenlet& ended) noexcept;
+  // leave() is the last switch away from a greenlet that has ended, to `heir` or who is next.
+  Departure leave(Greenlet& ended, Greenlet* heir) noexcept;
+
+  // continue_with() makes the caller's switch one to that greenlet, which is in no queue.
+  void continue_with(Greenlet& to) noexcept { running_ = &to; }
+
+  // suspend() stops the running greenlet, whose inbox is empty, until somebody switches to it by
+  // hand or interrupts it.
+  void suspend(Value& inbox) noexcept;
+
+  // meet_pending() throws what a wait throws before it stops; `what` is the wait.
+  void meet_pending(const char* what);
 
   // post() runs `remote` on this hub's own stack, in order per caller. From any thread.
   using fern::Hub::post;
@@ -114,6 +128,11 @@ class Hub final : public fern::Hub {
   void after_fork() noexcept;
   void mark_forked() noexcept;  // in the child, before anything else
   unsigned forks() const noexcept { return forks_; }
+
+  // era() counts the threads that this hub has served. From any thread.
+  std::uint32_t era() const noexcept { return era_.load(std::memory_order_relaxed); }
+
+  RawSwitches& raw() noexcept { return raw_; }
 
   // closed() asks whether this hub serves no thread; leave_thread() is called when the thread goes
   // away under a greenlet; reuse() when the last handle of a closed hub's main has gone.
@@ -179,6 +198,8 @@ class Hub final : public fern::Hub {
   void born(Greenlet& unstarted) noexcept {
     ++greenlets_;
     unstarted.pending = birth_pending_;
+    unstarted.slow = raw_.trace != nullptr ? slow_traced : 0;
+    unstarted.era = era();
   }
   void ended() noexcept;
   void recycle(Greenlet& dead) noexcept;
@@ -199,6 +220,7 @@ class Hub final : public fern::Hub {
   Hub();
   ~Hub() = delete;
   static Hub& make();
+  static Hub* forked() noexcept;
 
   // hub_life.cpp
   void open();
@@ -217,7 +239,6 @@ class Hub final : public fern::Hub {
   Greenlet& next() noexcept;       // who runs now: the first that is ready, or our own stack
   void switch_away(Greenlet& from) noexcept;
   void turn() noexcept;            // one round of the hub's own stack
-  void meet_pending(const char* what);
   void rest() noexcept;
   void wake_idlers() noexcept;
   bool nothing_left() noexcept;
@@ -268,15 +289,27 @@ class Hub final : public fern::Hub {
   SwitchWatch* watches_ = nullptr;
   detail::SpinLock idle_lock_;     // for form: only the hub's thread comes here
   detail::WaitQueue idlers_;
+  RawSwitches raw_;
 
   // For other threads.
   alignas(64) std::atomic<detail::Remote*> mailbox_{nullptr};  // newest first
   std::atomic<bool> sleeping_{false};   // in, or about to go into, a poll that blocks
   std::atomic<int> wakers_{0};          // threads between their look at sleeping_ and wake_up
   std::atomic<bool> closed_{true};
+  std::atomic<std::uint32_t> era_{0};
   std::atomic<bool> deadlocked_{false}; // another hub found that all are stuck
   bool waits_stuck_ = false;            // under the registry's mutex: idle and stuck
 };
+
+#ifdef FERN_INLINE_SWITCH
+// passage() is what the caller jumps with, at once, from one greenlet to the other.
+__attribute__((always_inline)) inline detail::Passage passage(Hub& hub, Greenlet& from,
+                                                              Greenlet& to) noexcept {
+  from.context.eh = hub.live_eh();
+  hub.live_eh() = to.context.eh;
+  return {to.context.sp, &from.context};
+}
+#endif
 
 // live_greenlets() counts those of the thread's hub that have not ended; 0 without a hub.
 std::size_t live_greenlets() noexcept;

@@ -31,12 +31,13 @@ bool is_alive(const Greenlet& greenlet) noexcept {
 
 }  // namespace
 
+Hub* Hub::forked() noexcept {
+  if (forked_hub != nullptr) forked_hub->after_fork();
+  return this_hub;
+}
+
 Hub& Hub::make() {
-  if (forked_hub != nullptr) {
-    Hub& hub = *forked_hub;
-    hub.after_fork();
-    return hub;
-  }
+  if (Hub* hub = forked()) return *hub;
   Hub* hub = Registry::take();
   try {
     hub->open();
@@ -82,7 +83,11 @@ void Hub::open() {
   budget_ = granted_ = 1;
   external_ = 0;  // what the last thread's end has left
   watches_ = nullptr;
+  raw_.trace = nullptr;
+  main_.slow = 0;
   exit_limit = std::chrono::seconds(1);
+  ++era_;
+  main_.era = own_.era = era();
 }
 
 // --- the thread's end -------------------------------------------------------------------------
@@ -96,6 +101,7 @@ void Hub::close() noexcept {
     return;
   }
   if (forked_) after_fork();
+  raw_.trace = nullptr;  // what it needs may be gone
   main_.shields = 1;
   main_.pending = 0;
   main_.kill_exception = nullptr;
@@ -163,7 +169,7 @@ void Hub::bury() noexcept {
     if (!is_alive(greenlet)) return;
     greenlet.state = State::Dead;
     greenlet.flags |= flag_killed;
-    std::uint64_t before = greenlet.life.fetch_or(life_dead, std::memory_order_acq_rel);
+    std::uint64_t before = mark_dead(greenlet);
     if ((before & life_watched) != 0) tell_strangers(greenlet);
   });
 }
@@ -226,7 +232,8 @@ void Hub::mark_forked() noexcept {
   this_hub = nullptr;
 }
 
-// The child has this thread and the greenlet that forked; the others are gone without unwinding.
+// The child has this thread and the greenlet that forked; what the hub had to resume is gone
+// without unwinding.
 void Hub::after_fork() noexcept {
   forked_ = false;
   survivor_->pending &= static_cast<std::uint8_t>(~pending_fork);
@@ -238,16 +245,25 @@ void Hub::after_fork() noexcept {
   mailbox_.store(nullptr, std::memory_order_relaxed);
   bool ready = false;  // the survivor may have yielded; whom else it woke does not exist
   while (Greenlet* greenlet = pop()) ready = ready || greenlet == survivor_;
-  auto gone = [this](Greenlet& greenlet) {
+  // By hand one can still switch to those that are suspended; if main is gone, nobody would.
+  bool by_hand = survivor_ == &main_ || (is_raw(*survivor_) && main_.state == State::Suspended);
+  auto gone = [this, by_hand](Greenlet& greenlet) {
     if (&greenlet == survivor_ || !is_alive(greenlet)) return;
+    if (by_hand && (greenlet.state == State::Suspended ||
+                    (greenlet.state == State::Unstarted && is_raw(greenlet)))) {
+      if (&greenlet != &main_) ++greenlets_;
+      rearm_timeouts(greenlet);
+      return;
+    }
     forget_start(greenlet);
     greenlet.state = State::Dead;
     greenlet.flags |= flag_killed | flag_read;
-    greenlet.life.fetch_or(life_dead, std::memory_order_relaxed);
+    mark_dead(greenlet);
   };
   ::new (&idlers_) detail::WaitQueue;  // of the gone
   timers_.forget();
   rearm_timeouts(*survivor_);
+  raw_.nudged.store(false, std::memory_order_relaxed);
   gone(main_);
   stacks_.for_each(gone);
   SwitchWatch::forked(watches_);

@@ -70,8 +70,9 @@ void report_swallowed(const Greenlet& running) noexcept {
 
 void interrupt(Greenlet& greenlet, Pending bit) noexcept {
   greenlet.pending |= bit;
-  if (greenlet.state != State::Parked) return;
+  if (greenlet.state != State::Parked && greenlet.state != State::Suspended) return;
   if (greenlet.shields > 0 || greenlet.context.eh.uncaught > 0) return;
+  if (greenlet.state == State::Suspended) give_to_hub(greenlet);
   Hub::wake(greenlet, Wake::Interrupted);
 }
 
@@ -108,6 +109,7 @@ void kill(Greenlet& greenlet, std::exception_ptr exception) noexcept {
       return;
     case State::Ready:
     case State::Parked:
+    case State::Suspended:
       if ((greenlet.pending & pending_kill) != 0) return;  // the first one is still to be thrown
       greenlet.kill_exception = std::move(exception);
       interrupt(greenlet, pending_kill);

@@ -112,9 +112,9 @@ FERN_API void run_inline(core::Greenlet* block, bool detached);
 FERN_API void set_task(core::Greenlet* block, Task* task) noexcept;
 FERN_API Task* task_of(core::Greenlet* block) noexcept;
 
-template <class T, class Fn, class... Args>
-core::Greenlet* make(const SpawnOptions& options, Fn&& f, Args&&... args) {
-  using Made = Call<T, std::decay_t<Fn>, std::decay_t<Args>...>;
+// place() makes a task of a type on a new stack.
+template <class Made, class... A>
+core::Greenlet* place(const SpawnOptions& options, Made*& task, A&&... args) {
   Room room = allocate(sizeof(Made), alignof(Made), options);
   struct Undo {
     core::Greenlet* block;
@@ -122,10 +122,18 @@ core::Greenlet* make(const SpawnOptions& options, Fn&& f, Args&&... args) {
       if (block != nullptr) give_back(block);
     }
   } undo{room.block};
-  auto* task = ::new (room.task) Made(std::forward<Fn>(f), std::forward<Args>(args)...);
+  task = ::new (room.task) Made(std::forward<A>(args)...);
   undo.block = nullptr;
-  set_task(room.block, task);
   return room.block;
+}
+
+template <class T, class Fn, class... Args>
+core::Greenlet* make(const SpawnOptions& options, Fn&& f, Args&&... args) {
+  using Made = Call<T, std::decay_t<Fn>, std::decay_t<Args>...>;
+  Made* task = nullptr;
+  core::Greenlet* block = place(options, task, std::forward<Fn>(f), std::forward<Args>(args)...);
+  set_task(block, task);
+  return block;
 }
 
 // Access makes handles of blocks; the one door for the library's own code.
