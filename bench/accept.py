@@ -18,6 +18,8 @@ ATTEMPTS = 3
 RATIOS = [
     ("switch", "yield/2", 1.5, "raw_jump"),
     ("switch", "yield/1000", 2.0, "raw_jump"),
+    ("switch", "raw_switch", 1.4, "raw_jump"),
+    ("switch", "raw_switch_value", 1.5, "raw_jump"),
     ("switch", "spawn_join", 15.0, "raw_jump"),
     # Lateness is the one promise in microseconds: of the median sleep on an idle hub.
     ("timer", "sleep_late/100", 200, "microsecond"),

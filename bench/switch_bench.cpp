@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <fern/greenlet.hpp>
+#include <fern/raw_greenlet.hpp>
 
 #include <atomic>
 #include <boost/context/detail/fcontext.hpp>
@@ -108,6 +109,45 @@ void yield_elsewhere(benchmark::State& state) {
   conclude(state, rounds * 2, seen, rounds);
 }
 BENCHMARK(yield_elsewhere);
+
+// Two that switch by hand: to and fro is two switches.
+void raw_switch(benchmark::State& state) {
+  std::int64_t counted = 0;
+  {
+    const fern::RawGreenlet other([&] {
+      const auto main = fern::getcurrent().parent();
+      for (;;) {
+        ++counted;
+        main.switch_to();
+      }
+    });
+    for (auto _ : state) {
+      other.switch_to();
+    }
+  }
+  const auto rounds = static_cast<std::int64_t>(state.iterations());
+  conclude(state, rounds * 2, counted, rounds);
+}
+BENCHMARK(raw_switch);
+
+// The same with a number each way; the count is the sum of what came back.
+void raw_switch_value(benchmark::State& state) {
+  std::int64_t counted = 0;
+  {
+    const fern::RawGreenlet other([&](std::int64_t step) {
+      const auto main = fern::getcurrent().parent();
+      for (;;) {
+        step = main.switch_to(step).take<std::int64_t>();
+      }
+    });
+    for (auto _ : state) {
+      counted += other.switch_to(std::int64_t{1}).take<std::int64_t>();
+    }
+  }
+  const auto rounds = static_cast<std::int64_t>(state.iterations());
+  conclude(state, rounds * 2, counted, rounds);
+}
+BENCHMARK(raw_switch_value);
 
 // An item is one greenlet: spawned, run to its end and joined.
 void spawn_join(benchmark::State& state) {
