@@ -137,6 +137,13 @@ class Examples(unittest.TestCase):
             messages, *_, resets = line[24:].split()
             self.assertEqual((messages, resets), ("1000", "1"), line)
 
+    def test_raw_greenlet(self):
+        rounds = [(f"ping {i}", f"pong {i}", f"  and heard pong {i}") for i in (1, 2, 3)]
+        self.assertEqual(
+            run("raw_greenlet").splitlines(),
+            [line for lines in rounds for line in lines]
+            + ["3 rounds; ping has ended: true, pong has: false", "unwound", "bye"])
+
     def test_echo_server(self):
         data = os.urandom(3_000_000)
         with server("echo_server") as address, connect(address) as one, connect(address) as other:
