@@ -81,7 +81,7 @@ class FERN_API SelectorCore {
 // them, Edge one. (Python's selectors.DefaultSelector.)
 //
 // Remove a descriptor before it is closed. One that was closed while registered is never ready
-// again; its number may be added anew. After a fork the child has a copy of its own.
+// again; its number may be added anew. After a fork the child has a copy of its own. Stays put.
 template <class T = std::monostate>
 class Selector {
  public:

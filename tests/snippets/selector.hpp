@@ -8,3 +8,9 @@ int PQconsumeInput(Connection* connection);
 
 extern int from, to;
 void copy(int from, int to);
+
+struct Client {
+  explicit Client(int fd);
+  void serve();
+};
+extern int fd;

@@ -1,2 +1,4 @@
 #include <csignal>
 #include <string>
+
+std::string now();

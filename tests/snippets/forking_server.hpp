@@ -1,0 +1,4 @@
+#include <csignal>
+#include <string>
+
+std::string decode(std::string data);
