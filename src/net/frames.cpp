@@ -8,6 +8,7 @@
 #include <fern/socket.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdint>
 #include <limits>
@@ -21,20 +22,21 @@ namespace {
 constexpr std::size_t header_size = 4;
 constexpr std::size_t first_room = 64 * 1024;
 
-struct Header {
-  explicit Header(std::size_t size) noexcept
-      : bytes{static_cast<unsigned char>(size >> 24), static_cast<unsigned char>(size >> 16),
-              static_cast<unsigned char>(size >> 8), static_cast<unsigned char>(size)} {}
-  std::size_t size() const noexcept {
-    return std::size_t{bytes[0]} << 24 | std::size_t{bytes[1]} << 16 | std::size_t{bytes[2]} << 8 |
-           bytes[3];
-  }
-  unsigned char bytes[header_size];
-};
+using Header = std::array<unsigned char, header_size>;
+
+Header header_of(std::size_t size) noexcept {
+  return {static_cast<unsigned char>(size >> 24), static_cast<unsigned char>(size >> 16),
+          static_cast<unsigned char>(size >> 8), static_cast<unsigned char>(size)};
+}
+
+std::size_t size_in(const Header& header) noexcept {
+  return std::size_t{header[0]} << 24 | std::size_t{header[1]} << 16 | std::size_t{header[2]} << 8 |
+         header[3];
+}
 
 std::unique_lock<Mutex> locked(Mutex& mutex, Deadline until, const char* what) {
   if (!mutex.try_lock_until(until)) net::fail(io::error_deadline, what);
-  return std::unique_lock(mutex, std::adopt_lock);
+  return {mutex, std::adopt_lock};
 }
 
 }  // namespace
@@ -51,7 +53,7 @@ struct Socket::Frames {
   bool torn = false;  // a frame was cut off: nothing may follow it
 
   Mutex receiving;
-  Header header{0};
+  Header header{};
   std::size_t got = 0;  // of the header and the body under way
   std::string body;     // and room for what comes next
 
@@ -105,12 +107,12 @@ void Socket::send_frame(detail::ConstBytes data, Deadline deadline) {
   Frames::Share frames(this->frames());
   auto lock = locked(frames->sending, until, what);
   if (frames->torn) net::fail(EPIPE, std::string(what) + " after a frame that was cut off");
-  Header header(data.size());
+  Header header = header_of(data.size());
   std::size_t all = header_size + data.size();
   for (std::size_t sent = 0; sent < all;) {
     std::size_t skip = std::min(sent, header_size);
     iovec parts[] = {
-        {header.bytes + skip, header_size - skip},
+        {header.data() + skip, header_size - skip},
         {const_cast<std::byte*>(data.data()) + (sent - skip), data.size() - (sent - skip)}};
     msghdr message{};
     message.msg_iov = parts;
@@ -146,9 +148,9 @@ std::optional<std::string> Socket::recv_frame(std::size_t most, Deadline deadlin
   auto lock = locked(frames->receiving, until, what);
   std::size_t& got = frames->got;
   while (got < header_size) {
-    if (!frames->receive(frames->header.bytes + got, header_size - got, until)) return {};
+    if (!frames->receive(frames->header.data() + got, header_size - got, until)) return {};
   }
-  std::size_t size = frames->header.size();
+  std::size_t size = size_in(frames->header);
   if (size > most) {
     net::fail(EMSGSIZE, std::string(what) + ": a frame of " + std::to_string(size) +
                             " bytes, where " + std::to_string(most) + " are allowed");
