@@ -71,7 +71,7 @@ int main(int argc, char** argv) try {
   fern::StreamServer server(argc > 1 ? fern::Address::parse(argv[1]) : fern::Address::loopback(),
                             [&](fern::Socket socket) { attend(room, std::move(socket)); });
   auto stop = fern::on_signal(SIGINT, [&] { server.stop(std::chrono::seconds(0)); });
-  std::cout << "listening on " << server.address().to_string() << std::endl;
+  std::cout << "listening on " << server.address().to_string() << '\n' << std::flush;
   server.serve_forever();
 } catch (const std::exception& error) {
   std::cerr << "chat: " << error.what() << '\n';

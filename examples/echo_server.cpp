@@ -28,7 +28,7 @@ void echo(fern::Socket socket) {
 int serve(const fern::Address& address) {
   fern::StreamServer server(address, echo, {.pool = 5000});
   auto stop = fern::on_signal(SIGINT, [&] { server.stop(1s); });
-  std::cout << "listening on " << server.address().to_string() << std::endl;
+  std::cout << "listening on " << server.address().to_string() << '\n' << std::flush;
   server.serve_forever();
   return 0;
 }

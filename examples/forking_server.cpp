@@ -36,9 +36,9 @@ int main(int argc, char** argv) try {
   fern::ForkingServer server(argc > 1 ? fern::Address::parse(argv[1]) : fern::Address::loopback(),
                              handle, {.children = 20});
   auto stop = fern::on_signal(SIGINT, [&] { server.stop(1s); });
-  std::cout << "listening on " << server.address().to_string() << std::endl;
+  std::cout << "listening on " << server.address().to_string() << '\n' << std::flush;
   server.serve_forever();
-  std::cout << "handled here: " << handled << std::endl;
+  std::cout << "handled here: " << handled << '\n' << std::flush;
 } catch (const std::exception& error) {
   std::cerr << "forking_server: " << error.what() << '\n';
   return 1;

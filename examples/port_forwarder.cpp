@@ -39,7 +39,7 @@ void forward(fern::Socket client, const fern::Address& target) {
   try {
     pair->target = fern::create_connection(target, 5s);
   } catch (const std::runtime_error& error) {
-    std::cout << target.to_string() << ": " << error.what() << std::endl;
+    std::cout << target.to_string() << ": " << error.what() << '\n' << std::flush;
     return;
   }
   fern::spawn_raw([pair] { pump(pair, pair->target, pair->client); });
@@ -49,7 +49,7 @@ void forward(fern::Socket client, const fern::Address& target) {
 int serve(const fern::Address& address, const fern::Address& target) {
   fern::StreamServer server(address, [&](fern::Socket s) { forward(std::move(s), target); });
   auto stop = fern::on_signal(SIGINT, [&] { server.stop(1s); });
-  std::cout << "listening on " << server.address().to_string() << std::endl;
+  std::cout << "listening on " << server.address().to_string() << '\n' << std::flush;
   server.serve_forever();
   return 0;
 }

@@ -23,7 +23,7 @@ class Request {
       : socket_(std::move(socket)), peer_(peer.to_string()) {
     socket_.set_timeout(60s);  // for everything that this object waits for
   }
-  ~Request() { std::cout << peer_ << ": " << lines_ << " lines, " << end_ << std::endl; }
+  ~Request() { std::cout << peer_ << ": " << lines_ << " lines, " << end_ << '\n' << std::flush; }
 
   void handle() {
     try {
@@ -67,7 +67,7 @@ int main(int argc, char** argv) try {
       argc > 1 ? fern::Address::parse(argv[1]) : fern::Address::loopback(),
       [](fern::Socket s, const fern::Address& peer) { Request(std::move(s), peer).handle(); });
   auto stop = fern::on_signal(SIGINT, [&] { server.stop(5s); });
-  std::cout << "listening on " << server.address().to_string() << std::endl;
+  std::cout << "listening on " << server.address().to_string() << '\n' << std::flush;
   server.serve_forever();
 } catch (const std::exception& error) {
   std::cerr << "request_handler: " << error.what() << '\n';

@@ -46,7 +46,7 @@ class Server {
       data = clients_.at(fd).recv(65'536, 0s);
       clients_.at(fd).sendall(data, 10s);  // all the others wait as well
     } catch (const std::runtime_error& error) {
-      std::cout << "a client is gone: " << error.what() << std::endl;
+      std::cout << "a client is gone: " << error.what() << '\n' << std::flush;
       data.clear();
     }
     if (!data.empty()) return;
@@ -65,7 +65,7 @@ int main(int argc, char** argv) try {
   Server server(argc > 1 ? fern::Address::parse(argv[1]) : fern::Address::loopback());
   auto serving = fern::spawn([&] { server.serve(); });
   auto stop = fern::on_signal(SIGINT, [&] { serving.kill(); });
-  std::cout << "listening on " << server.address().to_string() << std::endl;
+  std::cout << "listening on " << server.address().to_string() << '\n' << std::flush;
   serving.join();
   if (!serving.killed()) serving.get();
 } catch (const std::exception& error) {

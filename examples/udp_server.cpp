@@ -33,7 +33,7 @@ int main(int argc, char** argv) try {
   fern::DatagramServer server(argc > 1 ? fern::Address::parse(argv[1]) : fern::Address::loopback(),
                               answer, {.pool = 1000});
   auto stop = fern::on_signal(SIGINT, [&] { server.stop(1s); });
-  std::cout << "listening on " << server.address().to_string() << std::endl;
+  std::cout << "listening on " << server.address().to_string() << '\n' << std::flush;
   server.serve_forever();
 } catch (const std::exception& error) {
   std::cerr << "udp_server: " << error.what() << '\n';

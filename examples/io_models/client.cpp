@@ -44,14 +44,16 @@ long talk(fern::Socket& socket, int rounds) {
 }  // namespace
 
 Measured measure(const fern::Address& address, pid_t server, int connections, int rounds) {
-  std::vector<fern::Socket> sockets;
-  for (int i = 0; i < connections; ++i) sockets.push_back(fern::create_connection(address, 20s));
+  auto count = static_cast<std::size_t>(connections);
+  std::vector<fern::Socket> sockets(count);
+  for (auto& socket : sockets) socket = fern::create_connection(address, 20s);
   for (auto& socket : sockets) talk(socket, 1);  // all are being served
 
   Measured measured;
   double cpu = cpu_seconds(server);
   auto start = std::chrono::steady_clock::now();
   std::vector<fern::Greenlet<long>> talks;
+  talks.reserve(count);
   for (auto& socket : sockets) talks.push_back(fern::spawn(talk, std::ref(socket), rounds));
   for (auto& one : talks) measured.messages += one.get();
   std::chrono::duration<double> busy = std::chrono::steady_clock::now() - start;
