@@ -1,4 +1,4 @@
 #include <csignal>
 #include <string>
 
-std::string decode(std::string data);
+std::string decode(const std::string& packed);

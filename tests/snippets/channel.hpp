@@ -1,0 +1,5 @@
+#include <optional>
+
+struct Frame {};
+std::optional<Frame> decode();
+void show(const Frame& frame);

@@ -1,0 +1,6 @@
+#include <map>
+#include <mutex>
+#include <shared_mutex>
+#include <string>
+
+using Address = std::string;
