@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <semaphore>
 #include <thread>
 #include <vector>
 
@@ -164,6 +165,30 @@ TEST_F(QueueThreadsTest, NoItemIsLostOrDoubledAmongKilledPutters) {
       }
     }
   }
+}
+
+// Its deadline has passed, and what another thread has sent to wake it is still under way, while a
+// third takes the item.
+TEST_F(QueueThreadsTest, ALateGetterThatWasNotifiedInVainIsLate) {
+  Queue<int> queue;
+  std::binary_semaphore go(0);
+  std::binary_semaphore done(0);
+  std::jthread other([&] {
+    go.acquire();
+    queue.put(1);
+    done.release();
+  });
+  fern::Deadline soon = 1ms;
+  auto taker = spawn([&] {
+    fern::sleep(soon);
+    go.release();
+    done.acquire();  // natively: the getter's timer has fired too, and it runs next
+    fern::yield();
+    return queue.try_get();
+  });
+  auto getter = spawn([&] { EXPECT_THROW(queue.get(soon), fern::QueueEmpty); });
+  EXPECT_EQ(taker.get(), 1);
+  getter.get();
 }
 
 }  // namespace

@@ -100,6 +100,13 @@ Greenlet* Hub::prepare_yield() {
   return requeue();
 }
 
+void Hub::go_last() noexcept {
+  if (head_ == nullptr) return;
+  Greenlet& self = *running_;
+  push(self);
+  switch_away(self);
+}
+
 // Before a wait. The hub's own stack always has something pending, so that one test serves both.
 void Hub::meet_pending(const char* what) {
   if (forked_) [[unlikely]] after_fork();
@@ -383,6 +390,25 @@ Passage prepare_yield() {
   if (self.pending != 0) [[unlikely]] return prepare_yield_slowly();
   return passage(*hub, self, *hub->requeue());
 }
+#endif
+
+#ifdef FERN_INLINE_SWITCH
+}  // namespace detail
+
+detail::Passage core::Hub::prepare_last() noexcept {
+  Greenlet& self = *running_;
+  return detail::passage(*this, self, *requeue());
+}
+
+detail::Passage core::Hub::prepare_park(const char* what) noexcept {
+  Greenlet& self = *running_;
+  self.waits_for = what;
+  self.waits_on = -1;
+  self.state = State::Parked;
+  return detail::passage(*this, self, next());
+}
+
+namespace detail {
 #endif
 
 void plain_yield() {

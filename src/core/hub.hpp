@@ -19,6 +19,7 @@
 #include "core/timers.hpp"
 
 #include <fern/deadline.hpp>
+#include <fern/detail/switch.hpp>
 #include <fern/detail/wait_queue.hpp>
 #include <fern/hub.hpp>
 
@@ -73,6 +74,15 @@ class Hub final : public fern::Hub {
   Greenlet* requeue() noexcept;    // the same when others are ready and nothing is pending
   bool others_ready() const noexcept { return head_ != nullptr; }
 
+  // go_last() lets all that are ready run once, and leaves what is pending.
+  void go_last() noexcept;
+
+#ifdef FERN_INLINE_SWITCH
+  // The same where others are ready, and a park with nothing pending and no deadline, but for the
+  // jump itself, which the caller has to make at once.
+  detail::Passage prepare_last() noexcept;
+  detail::Passage prepare_park(const char* what) noexcept;
+#endif
 
   // wait_idle() parks until nothing else is ready. wait_all(), in main only, until nothing is left
   // that this hub could do; false when the deadline passes first. idle.cpp

@@ -1,7 +1,6 @@
-#include <fern/detail/wait_queue.hpp>
+#include "core/wait_queue.hpp"
 
 #include "base/assert.hpp"
-#include "core/hub.hpp"
 
 #include <sched.h>
 
@@ -9,33 +8,6 @@
 #include <string>
 
 namespace fern::detail {
-namespace {
-
-// In the waiter's hub: the mark was made under the lock, by whoever posted.
-void wake_posted(Remote* remote) noexcept {
-  auto* waiter =
-      reinterpret_cast<Waiter*>(reinterpret_cast<char*>(remote) - offsetof(Waiter, remote));
-  waiter->posted = false;
-  core::Hub::wake(*waiter->greenlet, core::Wake::Notified);
-}
-
-// False when the waiter is leaving by itself and cannot be told any more.
-bool tell(Waiter& waiter) noexcept {
-  if (waiter.hub == core::Hub::here()) {
-    if (!core::Hub::wake(*waiter.greenlet, core::Wake::Notified)) return false;
-    waiter.notified = true;
-    return true;
-  }
-  waiter.notified = true;
-  if (!waiter.posted) {
-    waiter.posted = true;
-    waiter.remote.run = wake_posted;
-    waiter.hub->post(waiter.remote);
-  }
-  return true;
-}
-
-}  // namespace
 
 void SpinLock::lock_slow() noexcept {
   do {
@@ -51,23 +23,15 @@ WaitQueue::~WaitQueue() {
                                     .c_str());
 }
 
-void WaitQueue::link(Waiter& waiter) noexcept {
-  waiter.previous = tail_;
-  (tail_ == nullptr ? head_ : tail_->next) = &waiter;
-  tail_ = &waiter;
-  waiter.ticket = ++last_ticket_;
-  if (next_ == nullptr) next_ = &waiter;
-}
-
 void WaitQueue::unlink(Waiter& waiter) noexcept {
-  if (next_ == &waiter) next_ = waiter.next;
-  (waiter.previous == nullptr ? head_ : waiter.previous->next) = waiter.next;
-  (waiter.next == nullptr ? tail_ : waiter.next->previous) = waiter.previous;
+  remove(waiter);
+  if (waiter.notified && waiter.hands_on) notify_one();
 }
 
 // Waiters that were notified, and not resumed yet, can be many: next_ saves looking at each.
 void WaitQueue::renew(Waiter& waiter) noexcept {
-  waiter.notified = waiter.hands_on = false;
+  if (waiter.posted) return;  // what is on its way will wake it, to look again
+  waiter.notified = waiter.hands_on = waiter.arrived = false;
   if (next_ == nullptr || waiter.ticket < next_->ticket) next_ = &waiter;
 }
 
@@ -75,18 +39,51 @@ bool WaitQueue::notify_one() noexcept {
   while (next_ != nullptr) {
     Waiter& waiter = *next_;
     next_ = waiter.next;
-    if (!waiter.notified && tell(waiter)) {
-      waiter.hands_on = true;
-      return true;
-    }
+    if (waiter.notified) continue;
+    if (waiter.sleeper != nullptr && !waiter.sleeper->rouse()) continue;
+    if (!notify(waiter) || waiter.watch != nullptr) continue;
+    waiter.hands_on = true;
+    return true;
   }
   return false;
 }
 
 void WaitQueue::notify_all() noexcept {
   for (; next_ != nullptr; next_ = next_->next) {
-    if (!next_->notified) tell(*next_);
+    if (!next_->notified) notify(*next_);
   }
+}
+
+bool WaitQueue::notify(Waiter& waiter) noexcept {
+  if (waiter.hub == core::Hub::here()) {
+    if (!arrive(waiter)) return false;
+    waiter.notified = true;
+    return true;
+  }
+  waiter.notified = true;
+  if (!waiter.posted) {
+    waiter.posted = true;
+    post(waiter);
+  }
+  return true;
+}
+
+// The mark was made under the lock; here it is taken away in the waiter's own thread.
+void WaitQueue::post(Waiter& waiter) noexcept {
+  waiter.remote.run = [](Remote* remote) noexcept {
+    auto& posted =
+        *reinterpret_cast<Waiter*>(reinterpret_cast<char*>(remote) - offsetof(Waiter, remote));
+    posted.posted = false;
+    arrive(posted);
+  };
+  waiter.hub->post(waiter.remote);
+}
+
+void WaitQueue::stay_slow(Waiter& waiter, const char* what) noexcept {
+  waiter.watch = nullptr;  // what arrives has to wake the greenlet
+  ++waiter.greenlet->shields;
+  while (waiter.posted) waiter.hub->try_park(what);
+  --waiter.greenlet->shields;
 }
 
 std::size_t WaitQueue::size() const noexcept {
@@ -122,20 +119,26 @@ bool WaitQueue::Waiting::park() {
   struct Relock {
     SpinLock& lock;
     ~Relock() { lock.lock(); }
-  } relock{lock_};
-  return waiter_.hub->park(what_, -1, deadline_) != core::Wake::TimedOut;
+  };
+  core::Wake why;
+  {
+    Relock relock{lock_};
+    why = waiter_.hub->park(what_, -1, deadline_);
+  }
+  if (waiter_.posted) {
+    // Not later: the lock is not let go between what is taken and the end of the wait.
+    lock_.unlock();
+    Relock relock{lock_};
+    stay(waiter_, what_);
+  }
+  return why != core::Wake::TimedOut;
 }
 
 WaitQueue::Waiting::~Waiting() {
   queue_.unlink(waiter_);
-  if (waiter_.notified && waiter_.hands_on) queue_.notify_one();
   if (!waiter_.posted) return;
-  // The hub's mailbox holds a pointer to this frame: stay until it has been delivered, which is
-  // at the hub's next turn.
   lock_.unlock();
-  ++waiter_.greenlet->shields;
-  while (waiter_.posted) waiter_.hub->try_park(what_);
-  --waiter_.greenlet->shields;
+  stay(waiter_, what_);
   lock_.lock();
 }
 

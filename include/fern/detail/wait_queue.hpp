@@ -10,6 +10,10 @@
 //     it parks again and keeps its place (FIFO, gevent's order; a running greenlet may barge in).
 //   - A waiter that leaves notified but without having taken anything (killed, say) hands the
 //     notification to the next: no permit, item or wake-up is lost.
+//   - Who waits in several queues at once has a waiter in each and one Sleeper for all: only the
+//     first notification rouses it. Roused, it looks everywhere, so the others need not reach it.
+//   - Where two have to meet (a rendezvous), one claims the other's waiter, does both sides' part
+//     under the lock and unlinks it: served, it has nothing left to do.
 
 #include <fern/config.hpp>
 #include <fern/deadline.hpp>
@@ -21,6 +25,7 @@
 namespace fern::core {
 struct Greenlet;
 class Hub;
+enum class Wake : std::uint8_t;
 }  // namespace fern::core
 
 namespace fern::detail {
@@ -76,15 +81,36 @@ struct Remote {
   void (*run)(Remote*) noexcept = nullptr;
 };
 
+// Sleeper is the one word of a greenlet that waits in several queues, whose locks differ.
+class Sleeper {
+ public:
+  // sleep() is called with all the locks held, before it parks.
+  void sleep() noexcept { asleep_.store(true, std::memory_order_relaxed); }
+
+  // rouse() is true for one caller after each sleep().
+  bool rouse() noexcept {
+    return asleep_.load(std::memory_order_relaxed) &&
+           asleep_.exchange(false, std::memory_order_relaxed);
+  }
+
+ private:
+  std::atomic<bool> asleep_{false};
+};
+
 struct Waiter {
   Waiter* next = nullptr;
   Waiter* previous = nullptr;
-  core::Greenlet* greenlet = nullptr;  // who waits
-  core::Hub* hub = nullptr;            // and in which hub
-  std::uint64_t ticket = 0;            // its place: grows along the queue
-  bool notified = false;               // woken by notify, and has not taken anything yet
-  bool hands_on = false;               // by notify_one: if it takes nothing, the next is woken
-  bool posted = false;                 // remote stands, or stood, in the hub's mailbox
+  core::Greenlet* greenlet = nullptr;         // who waits
+  core::Hub* hub = nullptr;                   // and in which hub
+  std::uint64_t ticket = 0;                   // its place: grows along the queue
+  Sleeper* sleeper = nullptr;                 // of a wait in several queues
+  void (*watch)(Waiter&) noexcept = nullptr;  // called in its hub instead of waking the greenlet
+  void* item = nullptr;   // of a rendezvous: what is offered, or the place for it
+  bool notified = false;  // woken by notify, and has not taken anything yet
+  bool hands_on = false;  // by notify_one: if it takes nothing, the next is woken
+  bool posted = false;    // remote stands, or stood, in the hub's mailbox
+  bool served = false;    // it has met somebody, and is not linked any more
+  bool arrived = false;   // what told it has reached its hub; only touched there
   Remote remote;
 };
 
@@ -113,7 +139,8 @@ class FERN_API WaitQueue {
     return true;
   }
 
-  // notify_one() wakes the first waiter that nobody has notified yet; false when there is none.
+  // notify_one() wakes the first waiter that nobody has notified yet, and tells the watchers before
+  // it; false when there is none.
   bool notify_one() noexcept;
 
   // notify_all() wakes every waiter, first come, first woken.
@@ -121,6 +148,27 @@ class FERN_API WaitQueue {
 
   bool empty() const noexcept { return head_ == nullptr; }
   std::size_t size() const noexcept;
+
+  // What waits of other shapes than wait() are made of; the lock is held.
+  //
+  // link() puts a waiter at the end; unlink() takes it away, handing on what it has not taken;
+  // renew() is for one that was told in vain: it may be notified again.
+  void link(Waiter& waiter) noexcept;
+  void unlink(Waiter& waiter) noexcept;
+  void renew(Waiter& waiter) noexcept;
+
+  // claim() gives the first waiter that nobody has claimed and that is parked; null if there is
+  // none. The caller has to serve() it, or else to notify() it, in vain. serve() tells a waiter of
+  // the hub `here`, which must not switch between the two; of another it returns false, and the
+  // caller has to post() it, best with the lock free. notify() is false for one that is leaving by
+  // itself already.
+  Waiter* claim(const core::Hub* here) noexcept;
+  bool serve(Waiter& waiter, const core::Hub* here) noexcept;
+  static void post(Waiter& waiter) noexcept;
+  static bool notify(Waiter& waiter) noexcept;
+
+  // stay() parks until what was posted to an unlinked waiter has arrived: its stack may go then.
+  static void stay(Waiter& waiter, const char* what) noexcept;
 
  private:
   // One wait: links itself, parks as often as asked, unlinks itself however it ends.
@@ -143,9 +191,9 @@ class FERN_API WaitQueue {
     Waiter waiter_;
   };
 
-  void link(Waiter& waiter) noexcept;
-  void unlink(Waiter& waiter) noexcept;
-  void renew(Waiter& waiter) noexcept;  // it may be notified again
+  void remove(Waiter& waiter) noexcept;
+  static bool arrive(Waiter& waiter) noexcept;
+  static void stay_slow(Waiter& waiter, const char* what) noexcept;
 
   Waiter* head_ = nullptr;
   Waiter* tail_ = nullptr;
