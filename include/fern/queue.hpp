@@ -17,7 +17,7 @@
 // Getters are served first come first, and so are putters, but nothing is handed over: a greenlet
 // that runs before a woken getter may take the value, and that one waits on in its place. What can
 // be done at once never switches. (gevent's.) Killed, or ended by a Timeout, a get() has taken
-// nothing; a put() has put nothing, unless its value was taken from a rendezvous just before.
+// nothing and a put() has put nothing.
 //
 // Any greenlet of any hub, any plain thread and any Hub::post callback may call any of this, but
 // where a call would have to park on the hub's own stack it throws BlockingInHub. Moving a T, and
@@ -41,7 +41,7 @@ template <class T, class Items = detail::Fifo<T>>
 class Queue {
  public:
   using value_type = T;
-  class Iterator;
+  using Iterator = detail::Getting<Queue, T>;
 
   // Without a limit.
   Queue() = default;
@@ -53,27 +53,15 @@ class Queue {
   // put() adds a value, waiting for room if need be. Throws QueueFull when the deadline passes
   // first, QueueClosed when the queue is closed or gets closed meanwhile; `value` is then as it
   // was.
-  void put(T&& value, Deadline deadline = {}) {
-    detail::QueueCore::Change change(core_);
-    if (core_.rendezvous() && deadline != Deadline::past()) {
-      core_.check_put(change.offer(&value, deadline));
-    } else {
-      core_.check_put(core_.wait_room(deadline));
-      items_.put(std::move(value));
-      change.put();
-    }
-  }
+  void put(T&& value, Deadline deadline = {}) { core_.check_put(add(value, deadline)); }
   void put(const T& value, Deadline deadline = {}) { put(T(value), deadline); }
 
   // try_put() adds a value if there is room, into a rendezvous if a getter waits; never switches.
   // Throws QueueClosed.
   bool try_put(T&& value) {
-    detail::QueueCore::Change change(core_);
-    auto outcome = core_.wait_room(Deadline::past());
-    if (outcome == detail::QueueCore::Outcome::Late) return false;
+    Outcome outcome = add(value, Deadline::past());
+    if (outcome == Outcome::Late) return false;
     core_.check_put(outcome);
-    items_.put(std::move(value));
-    change.put();
     return true;
   }
   bool try_put(const T& value) { return try_put(T(value)); }
@@ -81,16 +69,14 @@ class Queue {
   // get() removes a value, waiting for one if need be. Throws QueueEmpty when the deadline passes
   // first, QueueClosed when the queue is closed and empty.
   T get(Deadline deadline = {}) {
-    detail::QueueCore::Change change(core_);
-    core_.check_get(core_.wait_item(deadline));
-    return take(change);
+    return core_.rendezvous() ? get_offered(deadline) : get_kept(deadline);
   }
 
   // try_get() removes a value if there is one; never switches.
   std::optional<T> try_get() {
-    detail::QueueCore::Change change(core_);
-    if (core_.wait_item(Deadline::past()) != detail::QueueCore::Outcome::Ok) return std::nullopt;
-    return take(change);
+    std::optional<T> value;
+    remove(value, Deadline::past());
+    return value;
   }
 
   // size() is how many values are in it; what the putters of a rendezvous offer does not count.
@@ -118,18 +104,47 @@ class Queue {
   std::default_sentinel_t end() const noexcept { return {}; }
 
  private:
-  T take(detail::QueueCore::Change& change) {
-    return core_.size() > 0 ? take_item(change) : take_offer(change, *core_.first_offer());
-  }
-  T take_item(detail::QueueCore::Change& change) {
-    T value = items_.take();
+  friend Iterator;
+  friend detail::QueueAccess;
+  using Outcome = detail::QueueCore::Outcome;
+  using Side = detail::QueueCore::Side;
+
+  T get_kept(Deadline deadline) {
+    detail::QueueCore::Change change(core_);
+    core_.check_get(core_.wait_item(deadline));
+    T value(std::move(items_.next()));
+    items_.drop();
     change.took();
     return value;
   }
-  static T take_offer(detail::QueueCore::Change& change, detail::Offer& offer) {
-    T value(std::move(*static_cast<T*>(offer.item)));
-    change.took(offer);
-    return value;
+  T get_offered(Deadline deadline) {
+    std::optional<T> value;
+    core_.check_get(remove(value, deadline));
+    return *std::move(value);
+  }
+
+  Outcome add(T& value, Deadline deadline) {
+    if (core_.rendezvous())
+      return core_.meet(Side::Put, &value, detail::QueueAccess::hand_over<T>, deadline);
+    detail::QueueCore::Change change(core_);
+    Outcome outcome = core_.wait_room(deadline);
+    if (outcome == Outcome::Ok) {
+      items_.put(std::move(value));
+      change.put();
+    }
+    return outcome;
+  }
+
+  Outcome remove(std::optional<T>& into, Deadline deadline) {
+    if (core_.rendezvous())
+      return core_.meet(Side::Get, &into, detail::QueueAccess::hand_over<T>, deadline);
+    detail::QueueCore::Change change(core_);
+    Outcome outcome = core_.wait_item(deadline);
+    if (outcome == Outcome::Ok) {
+      detail::QueueAccess::take(*this, into);
+      change.took();
+    }
+    return outcome;
   }
 
   detail::QueueCore core_;
@@ -141,36 +156,5 @@ template <class T>
 using LifoQueue = Queue<T, detail::Lifo<T>>;
 template <class T, class Compare = std::less<T>>
 using PriorityQueue = Queue<T, detail::Heap<T, Compare>>;
-
-// Iterator is an input iterator; it owns the value that it stands at.
-template <class T, class Items>
-class Queue<T, Items>::Iterator {
- public:
-  using value_type = T;
-  using difference_type = std::ptrdiff_t;
-  using iterator_concept = std::input_iterator_tag;
-
-  Iterator() = default;
-  explicit Iterator(Queue& queue) : queue_(&queue) { ++*this; }
-
-  T& operator*() const noexcept { return *value_; }
-  T* operator->() const noexcept { return &*value_; }
-  Iterator& operator++() {
-    value_.reset();
-    detail::QueueCore::Change change(queue_->core_);
-    if (queue_->core_.wait_item({}) == detail::QueueCore::Outcome::Ok) {
-      value_.emplace(queue_->take(change));
-    }
-    return *this;
-  }
-  void operator++(int) { ++*this; }
-  friend bool operator==(const Iterator& at, std::default_sentinel_t) noexcept {
-    return !at.value_.has_value();
-  }
-
- private:
-  Queue* queue_ = nullptr;
-  mutable std::optional<T> value_;
-};
 
 }  // namespace fern
