@@ -20,6 +20,7 @@ HEADER_LAYER = {
     "fern": "cli",  # the umbrella: no layer may include it
     "callback": "sync",
     "coroutine": "sync",
+    "channel": "sync",
     "queue": "sync",
     "imap": "pool",
     "value": "core",

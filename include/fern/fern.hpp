@@ -6,6 +6,7 @@
 #include <fern/async_result.hpp>
 #include <fern/barrier.hpp>
 #include <fern/callback.hpp>
+#include <fern/channel.hpp>
 #include <fern/condition_variable.hpp>
 #include <fern/config.hpp>
 #include <fern/coroutine.hpp>
