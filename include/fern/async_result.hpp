@@ -33,6 +33,8 @@
 
 namespace fern {
 
+class Waitable;
+
 template <class T>
 class AsyncResult {
  public:
@@ -116,6 +118,7 @@ class AsyncResult {
 
  private:
   friend struct detail::AsyncAccess;
+  friend class Waitable;
   using State = detail::AsyncValue<T>;
 
   struct Link final : detail::AsyncLink {

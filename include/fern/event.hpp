@@ -19,6 +19,8 @@
 
 namespace fern {
 
+class Waitable;
+
 class FERN_API Event {
  public:
   Event() = default;
@@ -41,6 +43,7 @@ class FERN_API Event {
   bool wait(Deadline deadline = {}) { return is_set() || wait_slow(deadline); }
 
  private:
+  friend class Waitable;
   static constexpr detail::SpinLock::Word set_bit = 2;
 
   bool wait_slow(Deadline deadline);

@@ -39,3 +39,4 @@
 #include <fern/timer.hpp>
 #include <fern/value.hpp>
 #include <fern/wait.hpp>
+#include <fern/waitable.hpp>

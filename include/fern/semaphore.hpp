@@ -23,6 +23,8 @@
 
 namespace fern {
 
+class Waitable;
+
 class FERN_API Semaphore {
  public:
   // Begins with `permits`; std::invalid_argument when that is negative.
@@ -65,6 +67,7 @@ class FERN_API Semaphore {
   Semaphore(std::ptrdiff_t permits, std::ptrdiff_t bound);
 
  private:
+  friend class Waitable;
   // The word: the lock's bit, whether somebody may be waiting, and the permits above.
   static constexpr detail::SpinLock::Word waiters = 2;
   static constexpr detail::SpinLock::Word one = 4;

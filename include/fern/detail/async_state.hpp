@@ -19,6 +19,10 @@
 #include <utility>
 #include <variant>
 
+namespace fern {
+class Waitable;
+}
+
 namespace fern::detail {
 
 template <class T>
@@ -71,6 +75,7 @@ class FERN_API AsyncState {
   AsyncBox* boxes() const noexcept { return boxes_; }
 
  private:
+  friend class fern::Waitable;
   static constexpr SpinLock::Word ready_bit = 2;
 
   bool wait_slow(Deadline deadline);
