@@ -31,6 +31,7 @@ HEADER_LAYER = {
 
 # What stands in include/fern/detail serves core and all above it, unless it is named here.
 DETAIL_LAYER = {
+    "select_cases": "sync",
     "thread_task": "pool",
 }
 

@@ -28,6 +28,7 @@
 #include <fern/scoped_greenlet.hpp>
 #include <fern/raw_greenlet.hpp>
 #include <fern/semaphore.hpp>
+#include <fern/select.hpp>
 #include <fern/selector.hpp>
 #include <fern/server.hpp>
 #include <fern/shared_mutex.hpp>

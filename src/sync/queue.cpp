@@ -1,6 +1,7 @@
 #include "core/wait_queue.hpp"
 
 #include <fern/detail/queue_core.hpp>
+#include <fern/detail/select_cases.hpp>
 #include <fern/errors.hpp>
 
 #include <mutex>
@@ -181,6 +182,30 @@ QueueCore::Outcome QueueCore::conclude(Side side, Meeting& meeting) {
   return self == nullptr ? Outcome::Closed : wait_in_line(side, meeting, {}, self->woken);
 }
 #endif
+
+bool QueueCase::attempt() {
+  bool put = side_ == QueueCore::Side::Put;
+  if (core_.closed() && (put || core_.size() == 0)) {
+    closed_ = true;
+  } else if (core_.rendezvous()) {
+    met_ = core_.serve_other(side_, waiter_.item, move_, core::Hub::here());
+    return met_.any;
+  } else if (put ? !core_.has_room() : core_.size() == 0) {
+    return false;
+  } else {
+    move_kept();
+    put ? core_.added() : core_.removed();
+  }
+  return true;
+}
+
+void QueueCase::unlocked() noexcept {
+  if (met_.elsewhere != nullptr) WaitQueue::post(*met_.elsewhere);
+}
+
+void QueueCase::finish(Deadline deadline) noexcept {
+  if (met_) QueueCore::let_go_first(side_, met_, deadline, core::Hub::here());
+}
 
 std::ptrdiff_t QueueCore::balance() noexcept {
   std::lock_guard hold(lock_);
