@@ -21,6 +21,10 @@ RATIOS = [
     ("switch", "raw_switch", 1.4, "raw_jump"),
     ("switch", "raw_switch_value", 1.5, "raw_jump"),
     ("switch", "spawn_join", 15.0, "raw_jump"),
+    # While the process has one thread, as queue_bench has.
+    ("queue", "hand_off", 3.6, "raw_jump"),
+    ("queue", "stream", 3.6, "raw_jump"),
+    ("queue_threads", "lock_unlock", 1.35, "compare_exchange"),
     # Lateness is the one promise in microseconds: of the median sleep on an idle hub.
     ("timer", "sleep_late/100", 200, "microsecond"),
     ("timer", "sleep_late/1000", 200, "microsecond"),
