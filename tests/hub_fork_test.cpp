@@ -37,12 +37,14 @@ void end_by_exit() {
 TEST_F(Fork, AChildSpawnsSleepsAndJoins) {
   EXPECT_TRUE(succeeded(in_child([] {
     std::string order;
+    fern::Deadline sooner = 1ms;
+    fern::Deadline later = 4ms;
     auto slow = fern::spawn([&] {
-      fern::sleep(4ms);
+      fern::sleep(later);
       order += 'b';
     });
     auto fast = fern::spawn([&] {
-      fern::sleep(1ms);
+      fern::sleep(sooner);
       order += 'a';
     });
     fern::joinall({slow, fast});

@@ -302,6 +302,20 @@ TEST_F(ThreadPoolTest, AJobUnderWayIsNoDeadEnd) {
   job.get();
 }
 
+TEST_F(ThreadPoolTest, WhoWaitsForEverythingWaitsForJobs) {
+  ThreadPool pool(1);
+  bool done = false;
+  auto job = pool.spawn([&] { block(5ms); });
+  fern::spawn_raw([&] {
+    job.get();
+    fern::in_thread([] { block(1ms); });
+    done = true;
+  });
+  EXPECT_FALSE(fern::wait(100us));
+  EXPECT_TRUE(fern::wait());
+  EXPECT_TRUE(done);
+}
+
 TEST_F(ThreadPoolTest, WhenAllThreadsAreIdleADeadEndIsFound) {
   ThreadPool pool(2);
   EXPECT_EQ(pool.apply([] { return 1; }), 1);

@@ -228,6 +228,7 @@ void Hub::turn() noexcept {
   timers_.expire(now);
   housekeeping(now);
   if (head_ == nullptr && !idlers_.empty()) wake_idlers();
+  if (head_ != nullptr) stuck_since_ = 0;
   polled_at_ = checked_at_ = now;
   budget_ = granted_;
 }
@@ -287,6 +288,7 @@ void Hub::post(detail::Remote& remote) noexcept {
 
 void Hub::take_posts() noexcept {
   if (mailbox_.load(std::memory_order_relaxed) == nullptr) return;
+  stuck_since_ = 0;
   detail::Remote* newest = mailbox_.exchange(nullptr, std::memory_order_acquire);
   detail::Remote* oldest = nullptr;
   while (newest != nullptr) {
