@@ -399,7 +399,7 @@ Passage prepare_yield() {
 
 detail::Passage core::Hub::prepare_last() noexcept {
   Greenlet& self = *running_;
-  return detail::passage(*this, self, *requeue());
+  return passage(*this, self, *requeue());
 }
 
 detail::Passage core::Hub::prepare_park(const char* what) noexcept {
@@ -407,7 +407,7 @@ detail::Passage core::Hub::prepare_park(const char* what) noexcept {
   self.waits_for = what;
   self.waits_on = -1;
   self.state = State::Parked;
-  return detail::passage(*this, self, next());
+  return passage(*this, self, next());
 }
 
 namespace detail {
