@@ -54,7 +54,7 @@ std::int64_t Hub::stuck(std::int64_t now) noexcept {
 // A main that is shielded or unwinds cannot be thrown into: said once. Nothing stays pending, for
 // whoever wakes it after all, another hub's main as it unwinds, has ended the deadlock.
 void Hub::declare_deadlock() noexcept {
-  if (main_.state != State::Parked) return;
+  if (main_.state != State::Parked && main_.state != State::Suspended) return;
   bool held_back = main_.shields > 0 || main_.context.eh.uncaught > 0;
   if (held_back && told_stuck_since_ == stuck_since_) return;
   try {
