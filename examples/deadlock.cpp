@@ -42,7 +42,7 @@ int main() {
 //   ann has one
 //   bob has one
 //   deadlock: this operation would block forever: nothing is left that could wake anybody
-//     main (id 0): waits in join() on 1
+//     main (id 0): waits in joinall()
 //     ann (id 1): waits in Mutex::lock()
 //     bob (id 2): waits in Mutex::lock()
 //   ann has one

@@ -45,9 +45,8 @@ int main() {
   std::cout << "first was " << (first == guests[1] ? "dan" : "cid") << '\n';
   fern::joinall(guests);
 
-  fern::Group group;
-  for (const char* who : {"eve", "fay"}) group.spawn_raw(dine, who, 1ms);
-  group.waitall();
+  for (const char* who : {"eve", "fay"}) fern::spawn_raw(dine, who, 1ms);
+  fern::wait();  // for everything
 }
 
 // Prints:

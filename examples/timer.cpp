@@ -14,11 +14,12 @@ void ring(const std::string& what) { std::cout << what << " rings\n"; }
 }  // namespace
 
 int main() {
-  auto clock = fern::spawn_later(100ms, ring, "the clock");
-  auto egg_timer = fern::spawn_later(20ms, ring, "the egg timer");
-  auto alarm = fern::spawn_later(1h, ring, "the alarm");
+  fern::Timer clock(100ms, ring, "the clock");
+  fern::Timer egg_timer(20ms, ring, "the egg timer");
+  fern::Timer alarm(1h, ring, "the alarm");
   std::cout << "three are set\n";
-  fern::joinall(clock, egg_timer);
+  egg_timer.join();
+  clock.join();
   std::cout << (alarm.cancel() ? "the alarm is called off\n" : "too late\n");
 }
 
