@@ -136,6 +136,10 @@ FernTest::FernTest() {
   blocks_ = live_blocks.load();
 }
 
+void FernTest::watch_longer(std::chrono::seconds more) {
+  ::alarm(static_cast<unsigned>(watchdog_limit()) + static_cast<unsigned>(more.count()));
+}
+
 FernTest::~FernTest() {
   // The loop frees what it watched at its next turn.
   fern::sleep(std::chrono::nanoseconds(1));

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -30,6 +31,9 @@ class FernTest : public ::testing::Test {
   // Lets this test end with more heap than it began with, for the reason given: a cache that the
   // process keeps, such as the threads of a pool.
   void may_keep_heap(std::string reason) { heap_reason_ = std::move(reason); }
+
+  // Gives this test so much longer before the watchdog takes it for stuck.
+  void watch_longer(std::chrono::seconds more);
 
  private:
   // Descriptor number to what it is, as when the test began.
