@@ -1,20 +1,16 @@
-// Timeout scopes, with_timeout, and what holds them back. Kills and ShieldKill: greenlet_kill_test.
+// Timeout scopes, and what holds them back. Around a function: with_timeout_test.cpp.
 #include <fern/errors.hpp>
 #include <fern/event.hpp>
 #include <fern/greenlet.hpp>
 #include <fern/hub.hpp>
 #include <fern/timeout.hpp>
-#include <fern/wait.hpp>
 
 #include <chrono>
 #include <exception>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <stdexcept>
 #include <string>
-#include <thread>
-#include <vector>
 
 #include "support.hpp"
 
@@ -401,48 +397,4 @@ TEST_F(TimeoutTest, OnTheHubsOwnStackIsRefused) {
   });
   done.wait();
   EXPECT_TRUE(refused);
-}
-
-// --- with_timeout -----------------------------------------------------------------------------
-
-TEST_F(TimeoutTest, WithTimeoutGivesTheFunctionsResultOrThrows) {
-  EXPECT_EQ(fern::with_timeout(1h, [] { return 3; }), 3);
-  int target = 5;
-  int& reference = fern::with_timeout(1h, [&]() -> int& { return target; });
-  EXPECT_EQ(&reference, &target);
-  EXPECT_EQ(*fern::with_timeout(1h, [] { return std::make_unique<int>(6); }), 6);
-  fern::with_timeout(1h, [&] { target = 7; });
-  EXPECT_EQ(target, 7);
-  EXPECT_THROW(fern::with_timeout(1ms, [] { fern::sleep(1h); }), TimeoutError);
-  EXPECT_THROW(fern::with_timeout(1h, [] { throw std::out_of_range("its own"); }),
-               std::out_of_range);
-  fern::sleep(2ms);
-}
-
-TEST_F(TimeoutTest, WithTimeoutFallsBackForItsOwnErrorOnly) {
-  auto slow = [] {
-    fern::sleep(1h);
-    return std::string("slow");
-  };
-  EXPECT_EQ(fern::with_timeout(1ms, slow, "fallback"), "fallback");
-  EXPECT_EQ(fern::with_timeout(1h, [] { return std::string("quick"); }, "fallback"), "quick");
-  auto waiting = fern::spawn([] {
-    fern::sleep(1h);
-    return std::string();
-  });
-  auto strangers = [&] { return waiting.get(1ms); };
-  EXPECT_THROW(fern::with_timeout(1h, strangers, "fallback"), TimeoutError);
-  waiting.kill();
-  Timeout outer(1ms);
-  EXPECT_THROW(fern::with_timeout(1h, slow, "fallback"), TimeoutError);
-}
-
-TEST_F(TimeoutTest, WithTimeoutSilentTellsWhetherTheFunctionRanToItsEnd) {
-  bool ended = false;
-  EXPECT_TRUE(fern::with_timeout_silent(1h, [&] { ended = true; }));
-  EXPECT_TRUE(ended);
-  EXPECT_FALSE(fern::with_timeout_silent(1ms, [] { fern::sleep(1h); }));
-  EXPECT_THROW(fern::with_timeout_silent(1h, [] { throw TimeoutError("its own"); }), TimeoutError);
-  Timeout outer(1ms);
-  EXPECT_THROW(fern::with_timeout_silent(1h, [] { fern::sleep(1h); }), TimeoutError);
 }
