@@ -311,7 +311,11 @@ TEST_F(WaitableTest, WhatWasHandedOutMayGo) {
   });
   std::size_t count = 0;
   for (auto& thing : iwait({never, *semaphore, *event})) {
-    (thing == *event ? event.reset() : semaphore.reset());
+    if (event != nullptr && thing == *event) {
+      event.reset();
+    } else {
+      semaphore.reset();
+    }
     if (++count == 2) break;
   }
   act.join();
