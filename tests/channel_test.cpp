@@ -181,6 +181,30 @@ TEST_F(ChannelTest, ATimeoutScopeEndsAGetThatTookNothing) {
   EXPECT_FALSE(channel.try_put(1));
 }
 
+TEST_F(ChannelTest, ATimeoutTakenBackWhileAKillIsHandledChangesNothing) {
+  Channel<int> channel;
+  fern::Timeout* scope = nullptr;
+  auto getter = spawn([&] {
+    try {
+      fern::sleep(1h);
+    } catch (const fern::GreenletExit&) {
+      fern::Timeout timeout(1ms);
+      scope = &timeout;
+      log.push_back("got " + std::to_string(channel.get()));
+      throw;
+    }
+  });
+  fern::yield();
+  getter.kill({.block = false});
+  while (scope == nullptr || !scope->expired()) fern::yield();
+  scope->cancel();  // it has been woken, and has not had its turn
+  fern::yield();
+  EXPECT_FALSE(getter.ready());
+  channel.put(1);
+  getter.join();
+  EXPECT_EQ(log, Log{"got 1"});
+}
+
 TEST_F(ChannelTest, CloseRefusesBothSides) {
   Channel<std::unique_ptr<int>> channel;
   auto putter = spawn([&] {

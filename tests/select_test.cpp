@@ -356,6 +356,31 @@ TEST_F(SelectTest, ATimeoutScopeEndsItAndLeavesNothingBehind) {
   EXPECT_EQ(channel.try_get(), std::nullopt);
 }
 
+TEST_F(SelectTest, ATimeoutTakenBackWhileAKillIsHandledChangesNothing) {
+  Channel<int> channel;
+  Queue<int> queue;
+  fern::Timeout* scope = nullptr;
+  auto selecting = spawn([&] {
+    try {
+      fern::Event().wait();
+    } catch (const fern::GreenletExit&) {
+      fern::Timeout timeout(1ms);
+      scope = &timeout;
+      select(on_get(channel, got("channel")), on_get(queue, got("queue")));
+      throw;
+    }
+  });
+  fern::yield();
+  selecting.kill({.block = false});
+  while (scope == nullptr || !scope->expired()) fern::yield();
+  scope->cancel();  // it has been woken, and has not had its turn
+  fern::yield();
+  EXPECT_FALSE(selecting.ready());
+  queue.put(1);
+  selecting.join();
+  EXPECT_EQ(log, Log{"queue 1"});
+}
+
 struct Fragile {
   explicit Fragile(int value) : value(value) {}
   Fragile(Fragile&& other) : value(other.value) {

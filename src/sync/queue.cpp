@@ -131,7 +131,9 @@ QueueCore::Outcome QueueCore::wait_in_line(Side side, Meeting& meeting, Deadline
     for (;;) {
       place.hold.lock();
       if (meeting.waiter.served) return Outcome::Ok;
-      if (why == core::Wake::Interrupted && self.pending != 0) core::throw_pending(self);
+      if (why == core::Wake::Interrupted && (self.pending & core::pending_throw) != 0) {
+        core::throw_pending(self);
+      }
       if (closed()) return Outcome::Closed;
       place.met = met = serve_other(side, meeting.waiter.item, meeting.move, &hub);
       if (met) break;
