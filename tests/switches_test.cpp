@@ -11,6 +11,7 @@
 #include "fern/event.hpp"
 #include "fern/greenlet.hpp"
 #include "fern/hub.hpp"
+#include "fern/raw_greenlet.hpp"
 #include "support.hpp"
 
 namespace {
@@ -45,6 +46,20 @@ TEST_F(SwitchesTest, AFunctionThatWaitsPasses) {
   auto other = fern::spawn([] { fern::yield(); });
   assert_switches([] { fern::yield(); });
   other.join();
+}
+
+TEST_F(SwitchesTest, SwitchesByHandCountToo) {
+  fern::RawGreenlet other([] {
+    block(8ms);
+    fern::getcurrent().parent().switch_to();
+    fern::sleep(1ms);
+  });
+  assert_switches([&] { other.switch_to(); });
+  EXPECT_NE(failure_of([&] { assert_switches(5ms, [] { block(6ms); }); }), "");
+  fern::RawGreenlet slow([] { block(30ms); });
+  assert_switches(20ms, [&] { slow.switch_to(); });  // it was not this one that ran so long
+  assert_switches(1h, [&] { other.switch_to(); });   // it waits, and ends
+  EXPECT_TRUE(other.ready());
 }
 
 TEST_F(SwitchesTest, OneThatDoesNotFails) {

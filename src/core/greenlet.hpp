@@ -67,8 +67,9 @@ enum Flags : std::uint8_t {
 
 // Why its switches by hand have more to do than to pass a value.
 enum Slow : std::uint8_t {
-  slow_traced = 1,  // the thread's switches are traced
-  slow_orphan = 2,  // its last handle went while it ran: maybe nobody can switch back
+  slow_traced = 1,   // the thread's switches are traced
+  slow_orphan = 2,   // its last handle went while it ran: maybe nobody can switch back
+  slow_watched = 4,  // a SwitchWatch measures it
 };
 
 struct alignas(64) Greenlet {

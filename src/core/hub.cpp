@@ -170,6 +170,7 @@ void Hub::suspend(Value& inbox) noexcept {
   self.state = State::Suspended;
   switch_away(self);
   self.inbox = nullptr;
+  if ((self.slow & slow_watched) != 0) SwitchWatch::resumed(watches_, self);  // maybe by hand
 }
 
 // Every fresh stack begins here: the hub's own, or a greenlet's.

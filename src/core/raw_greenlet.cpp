@@ -2,6 +2,7 @@
 
 #include "base/assert.hpp"
 #include "core/hub.hpp"
+#include "core/switch_watch.hpp"
 
 #include <fern/errors.hpp>
 
@@ -22,7 +23,8 @@ constexpr detail::ValueOps more_came{.signal = true};
 // Nobody but itself holds it.
 bool is_orphan(Greenlet& greenlet) noexcept {
   if ((greenlet.slow & slow_orphan) == 0) return false;
-  if ((greenlet.life.load(std::memory_order_relaxed) & ~life_watched) == (life_raw | 1)) return true;
+  if ((greenlet.life.load(std::memory_order_relaxed) & ~life_watched) == (life_raw | 1))
+    return true;
   greenlet.slow &= static_cast<std::uint8_t>(~slow_orphan);
   return false;
 }
@@ -158,9 +160,13 @@ void cross(Hub& hub, Greenlet& to, Value& value, std::exception_ptr error) noexc
   hand(hub, self, to, std::move(value), std::move(error));
   self.inbox = &value;
   self.state = State::Suspended;
+  if ((self.slow & slow_watched) != 0) [[unlikely]]
+    SwitchWatch::stopped(hub.watches());
   hub.continue_with(to);
   context_switch(self.context, self.tools, to.context, to.tools, hub.live_eh());
   self.inbox = nullptr;
+  if ((self.slow & slow_watched) != 0) [[unlikely]]
+    SwitchWatch::resumed(hub.watches(), self);
 }
 
 void give_to_hub(Greenlet& suspended) noexcept {

@@ -14,6 +14,7 @@ SwitchWatch::SwitchWatch()
       next_(hub_.watches()),
       since_(base::now_ns()) {
   hub_.set_watches(this);
+  greenlet_.slow |= slow_watched;
 }
 
 SwitchWatch::~SwitchWatch() {
@@ -22,6 +23,9 @@ SwitchWatch::~SwitchWatch() {
   while (*place != this) place = &(*place)->next_;
   *place = next_;
   hub_.set_watches(first);
+  SwitchWatch* other = first;
+  while (other != nullptr && &other->greenlet_ != &greenlet_) other = other->next_;
+  if (other == nullptr) greenlet_.slow &= static_cast<std::uint8_t>(~slow_watched);
 }
 
 std::int64_t SwitchWatch::longest() noexcept { return std::max(longest_, base::now_ns() - since_); }

@@ -1,8 +1,9 @@
 #pragma once
 
 // SwitchWatch measures how long the greenlet that makes it runs from one switch to the next. As
-// long as a hub has one, each of its switches goes by its own stack, which notes the time; without
-// one, switches know nothing of it.
+// long as a hub has one, each of its switches goes by its own stack, which notes the time; a switch
+// by hand of the measured greenlet is a slow one and does so itself. Without one, switches know
+// nothing of it.
 
 #include <cstdint>
 
@@ -21,14 +22,14 @@ class SwitchWatch {
   std::uint64_t switches() const noexcept { return switches_; }  // since it was made
   std::int64_t longest() noexcept;                               // in nanoseconds, up to now
 
-  // Called by the hub's own stack: everybody has stopped, one goes on, some have gone in a fork.
+  // Everybody has stopped, one goes on, some have gone in a fork.
   static void stopped(SwitchWatch* first) noexcept;
   static void resumed(SwitchWatch* first, const Greenlet& greenlet) noexcept;
   static void forked(SwitchWatch*& first) noexcept;
 
  private:
   Hub& hub_;
-  const Greenlet& greenlet_;
+  Greenlet& greenlet_;
   SwitchWatch* next_;
   std::int64_t since_;  // when it went on; 0 while others run
   std::int64_t longest_ = 0;
