@@ -29,6 +29,12 @@ bool is_alive(const Greenlet& greenlet) noexcept {
   return greenlet.state != State::Free && greenlet.state != State::Dead;
 }
 
+// In the child of a fork: who watched it from other threads does not exist.
+void forget_strangers(Greenlet& greenlet) noexcept {
+  greenlet.life.fetch_and(~life_watched, std::memory_order_relaxed);
+  greenlet.strangers = nullptr;
+}
+
 }  // namespace
 
 Hub* Hub::forked() noexcept {
@@ -224,8 +230,7 @@ void Hub::mark_forked() noexcept {
   forked_ = true;
   survivor_ = running_;
   survivor_->pending |= pending_fork;
-  survivor_->life.fetch_and(~life_watched, std::memory_order_relaxed);
-  survivor_->strangers = nullptr;
+  forget_strangers(*survivor_);
   head_ = nullptr;
   budget_ = granted_ = 1;
   forked_hub = this;
@@ -252,6 +257,7 @@ void Hub::after_fork() noexcept {
     if (by_hand && (greenlet.state == State::Suspended ||
                     (greenlet.state == State::Unstarted && is_raw(greenlet)))) {
       if (&greenlet != &main_) ++greenlets_;
+      forget_strangers(greenlet);
       rearm_timeouts(greenlet);
       return;
     }
