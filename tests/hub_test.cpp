@@ -244,6 +244,20 @@ TEST_F(HubThreads, BusyGreenletsStarveNobodyWhoPosts) {
   poster.join();
 }
 
+TEST_F(HubThreads, AKillOfAMainThatIsEndingIsNotForTheNextThreads) {
+  std::thread([] {
+    fern::spawn_raw([main = fern::current_greenlet()] {
+      try {
+        fern::sleep(1h);
+      } catch (const fern::GreenletExit&) {
+        main.kill({.block = false});
+      }
+    });
+    fern::yield();
+  }).join();
+  std::thread([] { EXPECT_NO_THROW(fern::sleep(1ms)); }).join();
+}
+
 TEST_F(HubThreads, AnExitLimitOfZeroStillUnwindsThoseThatDoNotWait) {
   std::atomic<int> unwound{0};
   struct Raise {

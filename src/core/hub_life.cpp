@@ -119,6 +119,8 @@ void Hub::close() noexcept {
   bool all_ended = greenlets_ == 0;
   if (!all_ended) abandon_greenlets();
   main_.shields = 0;
+  main_.pending = 0;  // what came meanwhile is not for the next thread's main
+  main_.kill_exception = nullptr;
   end_extensions();  // before others may run what is posted
   main_.state = State::Dead;
   std::uint64_t before = main_.life.fetch_or(life_dead, std::memory_order_acq_rel);
