@@ -45,7 +45,10 @@ inline bool WaitQueue::arrive(Waiter& waiter) noexcept {
 inline bool WaitQueue::serve(Waiter& waiter, const core::Hub* here) noexcept {
   remove(waiter);
   waiter.served = true;
-  if (waiter.hub == here) return arrive(waiter);
+  if (waiter.hub == here) {
+    arrive(waiter);  // moving the item may have woken it
+    return true;
+  }
   waiter.posted = true;
   return false;
 }
