@@ -11,6 +11,7 @@
 
 #include "fern/greenlet.hpp"
 #include "fern/hub.hpp"
+#include "fern/socket.hpp"
 #include "fern/timeout.hpp"
 #include "fern/wait.hpp"
 #include "support.hpp"
@@ -157,6 +158,29 @@ TEST_F(PollTest, ATimeoutScopeEndsTheWait) {
   } catch (const fern::TimeoutError& error) {
     EXPECT_TRUE(timeout.owns(error));
   }
+}
+
+TEST_F(PollTest, ATimeoutScopeThatIsTakenBackDoesNot) {
+  Pipe pipe;
+  auto [ours, theirs] = fern::socketpair();
+  fern::Timeout* scope = nullptr;
+  auto wait_while_it_is_taken_back = [&](auto wait, auto wake) {
+    scope = nullptr;
+    auto waiter = fern::spawn([&] {
+      fern::Timeout timeout(1ms);
+      scope = &timeout;
+      wait();
+    });
+    while (scope == nullptr || !scope->expired()) fern::yield();
+    scope->cancel();  // it has been woken, and has not had its turn
+    fern::yield();
+    EXPECT_FALSE(waiter.ready());
+    wake();
+    EXPECT_NO_THROW(waiter.get());
+  };
+  wait_while_it_is_taken_back([&] { EXPECT_TRUE(fern::wait_readable(pipe.ends[0])); },
+                              [&] { pipe.write("x"); });
+  wait_while_it_is_taken_back([&] { EXPECT_EQ(ours.recv(10), "x"); }, [&] { theirs.sendall("x"); });
 }
 
 TEST_F(PollTest, TheHubsOwnStackMayNotWait) {

@@ -418,6 +418,26 @@ TEST_F(TaskGroupTest, BelongsToOneThread) {
   EXPECT_TRUE(group.join());
 }
 
+TEST_F(TaskGroupTest, ATimeoutTakenBackWhileTheScopeWaitsDoesNotEndIt) {
+  fern::Event event;
+  fern::Timeout* scope = nullptr;
+  auto owner = spawn([&] {
+    fern::Timeout timeout(1ms);
+    scope = &timeout;
+    TaskGroup group;
+    group.spawn([&] {
+      event.wait();
+      log += "done";
+    });
+  });
+  while (scope == nullptr || !scope->expired()) fern::yield();
+  scope->cancel();  // it has been woken, and has not had its turn
+  fern::yield();
+  event.set();
+  owner.join();
+  EXPECT_EQ(log, "done");
+}
+
 TEST_F(TaskGroupTest, AForkedChildHasNoneOfTheMembers) {
   TaskGroup group;
   group.spawn([] { fern::sleep(1h); });

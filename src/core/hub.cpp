@@ -135,17 +135,15 @@ Wake Hub::try_park(const char* what, std::int64_t on, Deadline deadline) noexcep
     switch_away(self);
   }
   self.waits_for = nullptr;
-  return self.woken;
+  bool withdrawn = self.woken == Wake::Interrupted && (self.pending & pending_throw) == 0;
+  return withdrawn ? Wake::Notified : self.woken;
 }
 
 Wake Hub::park(const char* what, std::int64_t on, Deadline deadline) {
   if (running_->pending != 0) [[unlikely]] meet_pending(what);
   Wake why = try_park(what, on, deadline);
-  if (why == Wake::Interrupted) [[unlikely]] {
-    // What was to be thrown may have been taken back meanwhile: a Timeout that was cancelled.
-    if ((running_->pending & pending_throw) == 0) return Wake::Notified;
+  if (why == Wake::Interrupted) [[unlikely]]
     throw_pending(*running_);
-  }
   return why;
 }
 
@@ -157,7 +155,6 @@ __attribute__((always_inline)) inline void Hub::sleep(Deadline until) {
   while (!alarm.rung) {
     if (try_park("sleep()") != Wake::Interrupted) continue;
     std::uint8_t due = self.pending & pending_throw;
-    if (due == 0) continue;  // taken back meanwhile
     if (alarm.rung && due == pending_timeout) return;  // for the next wait
     throw_pending(self);
   }

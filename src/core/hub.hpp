@@ -62,7 +62,8 @@ class Hub final : public fern::Hub {
   Wake park(const char* what, std::int64_t on = -1, Deadline deadline = {});
 
   // try_park() is park() for code that no exception may cross: it returns Interrupted and leaves
-  // what is pending.
+  // what is pending. Both say Notified if that was taken back before the greenlet's turn: a Timeout
+  // that was cancelled. So whoever parks looks whether what it waits for is there.
   Wake try_park(const char* what, std::int64_t on = -1, Deadline deadline = {}) noexcept;
 
   // sleep() parks until then; throws as park().

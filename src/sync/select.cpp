@@ -134,10 +134,7 @@ class Selection {
       lock();
       std::size_t chosen = served();
       if (chosen != no_case) return chosen;
-      core::Greenlet& self = hub_->running();
-      if (why == Wake::Interrupted && (self.pending & core::pending_throw) != 0) {
-        core::throw_pending(self);
-      }
+      if (why == Wake::Interrupted) core::throw_pending(hub_->running());
       chosen = attempt();
       if (chosen != no_case || why == Wake::TimedOut) return chosen;
       for (Case* each : cases_) {
