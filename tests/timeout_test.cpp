@@ -265,6 +265,22 @@ TEST_F(TimeoutTest, ThatIsCancelledByAnotherGreenletAfterItWokeItsOwnGoesOnWaiti
   EXPECT_TRUE(timeout.expired());
 }
 
+TEST_F(TimeoutTest, ThatIsCancelledSoLetsItsGreenletMissNothingThatComesThen) {
+  fern::Event event;
+  Timeout* scope = nullptr;
+  auto waiter = fern::spawn([&] {
+    Timeout timeout(1ms);
+    scope = &timeout;
+    event.wait();
+  });
+  while (scope == nullptr || !scope->expired()) fern::yield();
+  scope->cancel();  // it has been woken, and has not had its turn
+  event.set();
+  event.clear();
+  EXPECT_TRUE(waiter.join(1s));
+  event.set();
+}
+
 TEST_F(TimeoutTest, RestartCountsAnewWhateverItsState) {
   Timeout timeout(1h);
   timeout.restart(1ms);

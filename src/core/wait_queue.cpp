@@ -54,9 +54,20 @@ void WaitQueue::notify_all() noexcept {
   }
 }
 
+namespace {
+
+// A Timeout scope has woken it, which may be taken back before its turn: then it waits on, and must
+// not have missed what comes now. If it is thrown, it hands the notification on.
+bool may_wait_on(const core::Greenlet& woken) noexcept {
+  constexpr std::uint8_t final = core::pending_kill | core::pending_loop_exit;
+  return woken.woken == core::Wake::Interrupted && (woken.pending & final) == 0;
+}
+
+}  // namespace
+
 bool WaitQueue::notify(Waiter& waiter) noexcept {
   if (waiter.hub == core::Hub::here()) {
-    if (!arrive(waiter)) return false;
+    if (!arrive(waiter) && !may_wait_on(*waiter.greenlet)) return false;
     waiter.notified = true;
     return true;
   }
