@@ -196,6 +196,18 @@ TEST_F(CloseTest, ADescriptorClosedBehindOurBackWithADuplicateLeftIsNotArmedAgai
   ::close(duplicate);
 }
 
+TEST_F(CloseTest, AForkedChildMayCloseBehindOurBackWhatItHasNotWaitedForYet) {
+  if (!fern::testing::children_may_switch) GTEST_SKIP() << "TSan cannot follow the child";
+  Pair pair;
+  EXPECT_EQ(recv(pair.a, 1, 1ms), error(io::error_deadline));  // armed, and left so
+  EXPECT_TRUE(fern::testing::succeeded(fern::testing::in_child([&] {
+    fern::spawn([] {}).kill();  // the hub knows of the fork, the new epoll set of nothing yet
+    ::close(pair.a);
+    fern::sleep(1ms);
+    return 0;
+  })));
+}
+
 TEST_F(CloseTest, AForkedChildWaitsForItselfAndLeavesTheParentAlone) {
   if (!fern::testing::children_may_switch) GTEST_SKIP() << "TSan cannot follow the child";
   Pair pair;

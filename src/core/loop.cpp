@@ -278,11 +278,17 @@ void Loop::unlisten(Signal& signal) noexcept {
 }
 
 // The eventfd and the timerfd are shared with the parent: a child that read them would take the
-// parent's wake-ups. Nothing runs here: this may be a small stack.
+// parent's wake-ups. Nothing runs here: this may be a small stack. All that is armed is registered
+// anew at the next poll.
 void Loop::forked() noexcept {
   State& state = *state_;
   FERN_ASSERT(uv_loop_fork(&state.loop) == 0, "fern::core::Loop::forked(): libuv refused");
   state.close();
+  auto add = [](uv_handle_t* handle, void* state) {
+    if (handle->type != UV_POLL || uv_is_closing(handle)) return;
+    static_cast<Watch*>(handle->data)->add_to(static_cast<State*>(state)->fresh);
+  };
+  uv_walk(&state.loop, add, &state);
   state.open();
 }
 
