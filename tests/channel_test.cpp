@@ -13,6 +13,7 @@
 #include <latch>
 #include <memory>
 #include <optional>
+#include <ranges>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -238,6 +239,18 @@ TEST_F(ChannelTest, IterationTakesValuesUntilItIsClosed) {
   std::vector<int> got;
   for (int value : channel) got.push_back(value);
   EXPECT_EQ(got, (std::vector{0, 1, 2, 3}));
+  putter.join();
+}
+
+TEST_F(ChannelTest, TakeTakesAndWaitsForNoMoreThanItGives) {
+  Channel<int> channel;
+  auto putter = spawn([&] {
+    for (int i = 1; i <= 3; ++i) channel.put(i);
+  });
+  std::vector<int> got;
+  for (int i : channel | std::views::take(2)) got.push_back(i);
+  for (int i : channel | std::views::take(1)) got.push_back(i);
+  EXPECT_EQ(got, (std::vector{1, 2, 3}));
   putter.join();
 }
 

@@ -255,6 +255,18 @@ TEST_F(ImapTest, TakeWaitsForNoMoreResultsThanItTakes) {
   }
 }
 
+TEST_F(ImapTest, AnIteratorPassesOverWhatNobodyLookedAt) {
+  GreenPool pool(2);
+  auto results = pool.imap(same, std::views::iota(1, 5));
+  auto it = results.begin();
+  std::ranges::advance(it, 2);
+  EXPECT_EQ(*it, 3);
+  ++it;
+  EXPECT_EQ(*it, 4);
+  ++it;
+  EXPECT_TRUE(it == results.end());
+}
+
 TEST_F(ImapTest, AnImapMayBeKeptAndMovedWhileItIsRead) {
   struct Crawl {
     Imap<int> results;

@@ -339,6 +339,43 @@ TEST_F(QueueCloseTest, IterationEndsWhenItIsClosedAndEmpty) {
   for (int value : queue) ADD_FAILURE() << value;
 }
 
+TEST_F(QueueTest, TakeTakesAndWaitsForNoMoreThanItGives) {
+  Queue<int> queue(1);
+  auto putter = spawn([&] {
+    for (int i = 1; i <= 3; ++i) queue.put(i);
+  });
+  std::vector<int> got;
+  for (int i : queue | std::views::take(2)) got.push_back(i);
+  for (int i : queue | std::views::take(1)) got.push_back(i);
+  EXPECT_EQ(got, (std::vector{1, 2, 3}));
+  putter.join();
+}
+
+TEST_F(QueueTest, AnIteratorPassesOverWhatNobodyLookedAt) {
+  Queue<int> queue;
+  for (int i = 1; i <= 4; ++i) queue.put(i);
+  queue.close();
+  auto it = queue.begin();
+  EXPECT_EQ(queue.size(), 4u);
+  std::ranges::advance(it, 2);
+  EXPECT_EQ(*it, 3);
+  EXPECT_EQ(*it, 3);
+  ++it;
+  EXPECT_FALSE(it == queue.end());
+  EXPECT_EQ(*it, 4);
+  ++it;
+  EXPECT_TRUE(it == queue.end());
+  EXPECT_TRUE(it == queue.end());
+}
+
+TEST_F(QueueTest, AnIteratorThatRanOutOfTimeHasTakenNothing) {
+  Queue<int> queue;
+  auto it = queue.begin();
+  EXPECT_THROW(fern::with_timeout(1ms, [&] { return *it; }), fern::TimeoutError);
+  queue.put(1);
+  EXPECT_EQ(*it, 1);
+}
+
 TEST_F(QueueCloseTest, SeveralMayIterateAndEachItemComesOnce) {
   Queue<std::unique_ptr<int>> queue;
   int sum = 0;

@@ -335,6 +335,30 @@ TEST_F(WaitableTest, IwaitIsAnInputRange) {
   EXPECT_EQ(odd, (std::vector{1, 3}));
 }
 
+TEST_F(WaitableTest, TakeWaitsForNoMoreThanItGives) {
+  Event first, second, never;
+  first.set();
+  second.set();
+  int count = 0;
+  for (auto& thing : iwait({never, first, second}) | std::views::take(2)) {
+    EXPECT_TRUE(thing == first || thing == second);
+    ++count;
+  }
+  EXPECT_EQ(count, 2);
+}
+
+TEST_F(WaitableTest, AnIteratorPassesOverWhatNobodyLookedAt) {
+  Event first, second;
+  first.set();
+  second.set();
+  auto ready = iwait({first, second});
+  auto it = ready.begin();
+  ++it;
+  EXPECT_TRUE(*it == second);
+  ++it;
+  EXPECT_TRUE(it == ready.end());
+}
+
 TEST_F(WaitableTest, ManyAreHandedOutInTheirOrder) {
   std::vector<std::unique_ptr<Event>> events;
   std::vector<Event*> pointers;

@@ -31,6 +31,7 @@
 #include <cstddef>
 #include <iterator>
 #include <optional>
+#include <ranges>
 #include <utility>
 
 namespace fern {
@@ -93,8 +94,8 @@ class Channel {
   bool closed() const noexcept { return core_.closed(); }
 
   // begin() and end() make `for (T& value : channel)` take values, waiting for each, until it is
-  // closed. A value lives until the next one is taken. Several may iterate at once.
-  Iterator begin() { return Iterator(*this); }
+  // closed. The iterators are those of a Queue. Several may iterate at once.
+  Iterator begin() noexcept { return Iterator(*this); }
   std::default_sentinel_t end() const noexcept { return {}; }
 
  private:
@@ -113,3 +114,7 @@ class Channel {
 };
 
 }  // namespace fern
+
+// What comes out of it is not counted by size().
+template <class T>
+inline constexpr bool std::ranges::disable_sized_range<fern::Channel<T>> = true;

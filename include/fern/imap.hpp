@@ -74,8 +74,10 @@ class Imap : public std::ranges::view_base {
     }
     T* operator->() const { return std::addressof(**this); }
 
-    // ++it gives the result back and goes on to the next, without waiting for it.
+    // ++it gives the result back and goes on to the next, without waiting for it. A result that
+    // was not looked at is waited for, and passed over.
     Iterator& operator++() {
+      feed_->arrive({});
       feed_->step();
       return *this;
     }

@@ -33,6 +33,7 @@
 #include <functional>
 #include <iterator>
 #include <optional>
+#include <ranges>
 #include <utility>
 
 namespace fern {
@@ -99,8 +100,9 @@ class Queue {
   bool closed() const noexcept { return core_.closed(); }
 
   // begin() and end() make `for (T& value : queue)` take values, waiting for each, until the queue
-  // is closed and empty. A value lives until the next one is taken. Several may iterate at once.
-  Iterator begin() { return Iterator(*this); }
+  // is closed and empty. A value lives until ++it. The taking is in `it != end` and in *it,
+  // whichever comes first: std::views::take(2) of a queue takes two. Several may iterate at once.
+  Iterator begin() noexcept { return Iterator(*this); }
   std::default_sentinel_t end() const noexcept { return {}; }
 
  private:
@@ -158,3 +160,7 @@ template <class T, class Compare = std::less<T>>
 using PriorityQueue = Queue<T, detail::Heap<T, Compare>>;
 
 }  // namespace fern
+
+// What comes out of it is not counted by size().
+template <class T, class Items>
+inline constexpr bool std::ranges::disable_sized_range<fern::Queue<T, Items>> = true;

@@ -183,15 +183,17 @@ class Iwait : public std::ranges::view_base {
     using difference_type = std::ptrdiff_t;
     using iterator_concept = std::input_iterator_tag;
 
-    Element& operator*() const noexcept { return state_->elements[state_->at]; }
-    Element* operator->() const noexcept { return &**this; }
+    // *it and it == end wait for the next that is ready, whichever comes first; ++it does not.
+    Element& operator*() const { return state_->elements[state_->arrive()]; }
+    Element* operator->() const { return &**this; }
     Iterator& operator++() {
-      state_->at = state_->watch.next(state_->deadline);
+      state_->arrive();  // one that nobody has looked at is passed over
+      state_->arrived = false;
       return *this;
     }
     void operator++(int) { ++*this; }
-    friend bool operator==(const Iterator& it, std::default_sentinel_t) noexcept {
-      return it.state_->at == detail::Watch::none;
+    friend bool operator==(const Iterator& it, std::default_sentinel_t) {
+      return it.state_->arrive() == detail::Watch::none;
     }
 
    private:
@@ -203,18 +205,24 @@ class Iwait : public std::ranges::view_base {
   Iwait(std::vector<Element> elements, Deadline deadline)
       : state_(std::make_unique<State>(std::move(elements), deadline)) {}
 
-  // begin() waits for the first that is ready.
-  Iterator begin() { return ++Iterator(state_.get()); }
+  // begin() is where it stands: at the first that is ready, or at the last that was handed out.
+  Iterator begin() noexcept { return Iterator(state_.get()); }
   std::default_sentinel_t end() const noexcept { return {}; }
 
  private:
   struct State {
     State(std::vector<Element> all, Deadline deadline)
         : elements(std::move(all)), watch(detail::waitables(elements)), deadline(deadline) {}
+    std::size_t arrive() {
+      if (!arrived) at = watch.next(deadline);
+      arrived = true;
+      return at;
+    }
     std::vector<Element> elements;
     detail::Watch watch;
     Deadline deadline;
     std::size_t at = detail::Watch::none;
+    bool arrived = false;  // `at` is where it stands
   };
   std::unique_ptr<State> state_;
 };

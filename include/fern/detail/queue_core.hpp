@@ -168,7 +168,8 @@ class FERN_API QueueCore {
   WaitQueue joiners_;
 };
 
-// Getting is an input iterator that takes items out of a queue, waiting for each; it owns the one
+// Getting is an input iterator that takes items out of a queue, waiting for each where it is looked
+// at, and not where it steps: std::views::take(n) steps once more than it looks. It owns the item
 // that it stands at.
 template <class Source, class T>
 class Getting {
@@ -178,23 +179,35 @@ class Getting {
   using iterator_concept = std::input_iterator_tag;
 
   Getting() = default;
-  explicit Getting(Source& source) : source_(&source) { ++*this; }
+  explicit Getting(Source& source) noexcept : source_(&source) {}
 
-  T& operator*() const noexcept { return *value_; }
-  T* operator->() const noexcept { return &*value_; }
+  T& operator*() const {
+    arrive();
+    return *value_;
+  }
+  T* operator->() const { return &**this; }
   Getting& operator++() {
+    arrive();  // one that nobody has looked at is passed over
+    arrived_ = false;
     value_.reset();
-    source_->remove(value_, {});
     return *this;
   }
   void operator++(int) { ++*this; }
-  friend bool operator==(const Getting& at, std::default_sentinel_t) noexcept {
+  friend bool operator==(const Getting& at, std::default_sentinel_t) {
+    at.arrive();
     return !at.value_.has_value();
   }
 
  private:
+  void arrive() const {
+    if (arrived_) return;
+    source_->remove(value_, {});
+    arrived_ = true;
+  }
+
   Source* source_ = nullptr;
-  mutable std::optional<T> value_;
+  mutable std::optional<T> value_;  // none at the end
+  mutable bool arrived_ = false;    // value_ is what it stands at
 };
 
 // QueueAccess lets a select look behind a Queue or a Channel.
