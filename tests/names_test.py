@@ -3,6 +3,7 @@
 
 Run with --missing it prints what the table lacks, by header.
 """
+import collections
 import os
 import pathlib
 import re
@@ -29,9 +30,9 @@ def declared():
     return pairs
 
 
-def listed():
-    """{(header, name)} of every row: | Python | `Type`: `member`, ...; `function` | `header.hpp` |"""
-    pairs = set()
+def rows():
+    """The (header, name) pairs of every row: | Python | `Type`: `member`, ...; `function` | `header.hpp` |"""
+    pairs = []
     for line in TABLE.read_text().splitlines():
         cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)]
         if len(cells) != 5 or not cells[3].startswith("`"):
@@ -42,9 +43,13 @@ def listed():
             names = re.findall(r"`([^`]+)`", members if colon else group)
             owner = owner.strip().lstrip("`") if colon else None
             if owner:
-                pairs.add((header, owner))
-            pairs |= {(header, f"{owner}::{name}" if owner else name) for name in names}
+                pairs.append((header, owner))
+            pairs += [(header, f"{owner}::{name}" if owner else name) for name in names]
     return pairs
+
+
+def listed():
+    return set(rows())
 
 
 class Names(unittest.TestCase):
@@ -52,6 +57,9 @@ class Names(unittest.TestCase):
 
     def test_each_listed_name_is_declared_in_its_header(self):
         self.assertEqual(sorted(listed() - declared()), [])
+
+    def test_no_name_is_listed_twice(self):
+        self.assertEqual(sorted(pair for pair, count in collections.Counter(rows()).items() if count > 1), [])
 
     def test_each_public_declaration_is_listed(self):
         self.assertEqual(sorted(declared() - listed()), [])
