@@ -40,21 +40,23 @@ class FERN_API TimeoutError : public std::runtime_error {
   const void* scope_ = nullptr;  // the Timeout that threw it, by identity; null for a Deadline
 };
 
-// QueueEmpty is thrown by Queue::get when its Deadline passes and there is nothing to take.
+// QueueEmpty is thrown by get() of a queue or channel when its Deadline passes and there is nothing
+// to take.
 class FERN_API QueueEmpty : public TimeoutError {
  public:
   QueueEmpty();
   ~QueueEmpty() override;
 };
 
-// QueueFull is thrown by Queue::put when its Deadline passes and there is no room.
+// QueueFull is thrown by put() when its Deadline passes and there is no room, or nobody to take it.
 class FERN_API QueueFull : public TimeoutError {
  public:
   QueueFull();
   ~QueueFull() override;
 };
 
-// QueueClosed is thrown by put on a closed queue, and by get on one that is closed and empty.
+// QueueClosed is thrown by put() on a closed queue or channel, and by get() on one that is closed
+// and empty.
 class FERN_API QueueClosed : public std::runtime_error {
  public:
   QueueClosed();

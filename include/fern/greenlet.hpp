@@ -13,6 +13,9 @@
 // no other. The result lives on the greenlet's stack: a kept handle of an ended greenlet keeps
 // that stack from reuse, so take the value and let go.
 //
+// Whatever waits here throws what a kill or a Timeout scope sends the waiting greenlet, which ends
+// the wait and nothing else, and BlockingInHub on the hub's own stack.
+//
 // When main returns, or a thread's function, the greenlets that are left are killed and unwound.
 // Its own objects have gone by then: what such greenlets use must live longer, or they must be
 // joined.

@@ -97,7 +97,8 @@ class FERN_API GreenPool {
   bool kill(const KillOptions& options = {});
 
   // apply() calls f in a member and waits for what it returns; throws as Greenlet::get. A member
-  // that calls it is one already, so f is called at once, in the caller's greenlet. (gevent's.)
+  // that calls it is one already, so f is called at once, in the caller's greenlet. A caller that
+  // is killed leaves the member running. (gevent's.)
   template <class Fn, class... Args>
     requires std::invocable<std::decay_t<Fn>, std::decay_t<Args>...>
   auto apply(Fn&& f, Args&&... args) {

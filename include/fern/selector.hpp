@@ -121,7 +121,8 @@ class Selector {
   std::size_t size() const { return core_.size(); }  // how many are registered
 
   // wait() waits until some are ready and returns them, 64 at most at a time, in turns; none when
-  // the deadline passes first. A zero deadline only looks. A kill ends the wait, and takes nothing.
+  // the deadline passes first. A zero deadline only looks; else BlockingInHub on the hub's own
+  // stack. A kill ends the wait, and takes nothing.
   std::vector<Ready> wait(Deadline deadline = {}) {
     std::vector<Ready> ready;
     ready.reserve(at_once);

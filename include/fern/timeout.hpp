@@ -28,6 +28,8 @@ struct Greenlet;
 class FERN_API Timeout {
  public:
   // Arms; a Deadline of never arms nothing. Zero expires at the hub's next look at its timers.
+  // Never switches. Throws BlockingInHub on the hub's own stack. It must end in the greenlet that
+  // made it; any greenlet of the thread may call what follows.
   explicit Timeout(Deadline deadline);
   Timeout(const Timeout&) = delete;
   Timeout& operator=(const Timeout&) = delete;

@@ -51,7 +51,7 @@ concept GreenletRange =
 // with raise_error; the others run on. It goes on where a joiner of the last one it waited for
 // would. An empty handle or the calling greenlet among them is a GreenletError at once, whatever
 // the options. From any thread; greenlets of other threads count from when this one hears of
-// their end. (gevent's joinall.)
+// their end. A kill ends the wait; BlockingInHub on the hub's own stack. (gevent's joinall.)
 template <GreenletRange Range>
 auto joinall(const Range& range, const JoinOptions& options = {}) {
   using Handle = std::ranges::range_value_t<Range>;
@@ -77,7 +77,8 @@ std::vector<AnyGreenlet> joinall(const AnyGreenlet& first, const Handles&... mor
 // killall() kills those that were never started, which end without running, then the others in
 // order, and waits for all to end if options.block. Throws TimeoutError when the deadline passes
 // first. The calling greenlet, if it is among them, is killed last: after the others have ended,
-// with block. From any thread. (gevent's.)
+// with block. From any thread. A kill of the caller ends the wait, not the killing; BlockingInHub
+// where it would wait on the hub's own stack. (gevent's.)
 template <GreenletRange Range>
 void killall(const Range& range, const KillOptions& options = {}) {
   std::vector<std::ranges::range_value_t<Range>> handles(std::ranges::begin(range),

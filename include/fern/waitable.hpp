@@ -229,7 +229,7 @@ class Iwait : public std::ranges::view_base {
 
 // iwait() hands out what becomes ready, as it does: what is ready already comes first, in the
 // range's order. It ends when all were handed out, and, without a word, when the deadline passes
-// first. (gevent's iwait.)
+// first. A wait that is killed loses nothing: the next is for the same. (gevent's iwait.)
 template <WaitableRange Range>
 auto iwait(const Range& range, Deadline deadline = {}) {
   using Element = std::ranges::range_value_t<Range>;
