@@ -1,4 +1,5 @@
 #include "../support.hpp"
+#include "greenlets.hpp"
 #include "journal.hpp"
 
 #include <fern/async_result.hpp>
@@ -25,17 +26,7 @@ using fern::joinall;
 using fern::spawn;
 using fern::yield;
 
-class GeventEvent : public FernTest {
- protected:
-  // `count` greenlets that call f with their numbers, all come to their first wait.
-  template <class F>
-  static std::vector<AnyGreenlet> start(int count, F f) {
-    std::vector<AnyGreenlet> all;
-    for (int i = 0; i < count; ++i) all.push_back(spawn(f, i));
-    yield();
-    return all;
-  }
-};
+class GeventEvent : public FernTest {};
 
 // V06
 TEST_F(GeventEvent, SetWakesAllInTheirOrderAmongWhatElseBecomesReady) {

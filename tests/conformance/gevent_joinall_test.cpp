@@ -1,4 +1,5 @@
 #include "../support.hpp"
+#include "greenlets.hpp"
 #include "journal.hpp"
 
 #include <fern/errors.hpp>
@@ -25,8 +26,6 @@ using fern::spawn_raw;
 using fern::yield;
 
 using Named = Greenlet<std::string>;
-
-void wait_forever() { fern::sleep(fern::Deadline::never()); }
 
 class GeventJoinall : public FernTest {
  protected:

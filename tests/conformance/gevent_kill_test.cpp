@@ -1,4 +1,5 @@
 #include "../support.hpp"
+#include "greenlets.hpp"
 #include "journal.hpp"
 
 #include <fern/errors.hpp>
@@ -20,8 +21,6 @@ using fern::spawn;
 using fern::spawn_later;
 using fern::spawn_raw;
 using fern::yield;
-
-void wait_forever() { fern::sleep(fern::Deadline::never()); }
 
 // Logs its own destruction, as a `finally` would.
 struct Finally {

@@ -1,4 +1,5 @@
 #include "../support.hpp"
+#include "greenlets.hpp"
 #include "journal.hpp"
 
 #include <fern/errors.hpp>
@@ -23,8 +24,6 @@ using fern::GreenPool;
 using fern::Group;
 using fern::spawn;
 using fern::yield;
-
-void wait_forever() { fern::sleep(fern::Deadline::never()); }
 
 class GeventPool : public FernTest {
  protected:

@@ -1,4 +1,5 @@
 #include "../support.hpp"
+#include "greenlets.hpp"
 #include "journal.hpp"
 
 #include <fern/errors.hpp>
@@ -16,7 +17,6 @@
 namespace {
 
 using namespace std::chrono_literals;
-using fern::AnyGreenlet;
 using fern::joinall;
 using fern::Queue;
 using fern::spawn;
@@ -26,15 +26,6 @@ using Numbers = std::vector<int>;
 
 class GeventQueue : public FernTest {
  protected:
-  // `count` greenlets that call f with their numbers, all come to their first wait.
-  template <class F>
-  static std::vector<AnyGreenlet> start(int count, F f) {
-    std::vector<AnyGreenlet> all;
-    for (int i = 0; i < count; ++i) all.push_back(spawn(f, i));
-    yield();
-    return all;
-  }
-
   template <class Q>
   static Numbers take(Q& queue, int count) {
     Numbers taken;

@@ -1,4 +1,5 @@
 #include "../support.hpp"
+#include "greenlets.hpp"
 #include "journal.hpp"
 
 #include <fern/errors.hpp>
@@ -18,23 +19,12 @@
 namespace {
 
 using namespace std::chrono_literals;
-using fern::AnyGreenlet;
 using fern::joinall;
 using fern::Semaphore;
 using fern::spawn;
 using fern::yield;
 
-class GeventSemaphore : public FernTest {
- protected:
-  // `count` greenlets that call f with their numbers, all come to their first wait.
-  template <class F>
-  static std::vector<AnyGreenlet> start(int count, F f) {
-    std::vector<AnyGreenlet> all;
-    for (int i = 0; i < count; ++i) all.push_back(spawn(f, i));
-    yield();
-    return all;
-  }
-};
+class GeventSemaphore : public FernTest {};
 
 // V10
 TEST_F(GeventSemaphore, ReleaseHandsNothingOverAndTheWaitersKeepTheirPlaces) {
@@ -178,18 +168,24 @@ TEST_F(GeventSemaphore, AKilledWaiterTakesNoPermit) {
   EXPECT_EQ(semaphore.counter(), 1);
 }
 
-// V77
-TEST_F(GeventSemaphore, OneThatIsKilledAfterTheReleaseStillGetsItsPermit) {
-  Journal log;
-  Semaphore semaphore(0);
-  auto all = start(2, [&](int i) {
+struct Acquirer {
+  Semaphore& semaphore;
+  Journal& log;
+  void operator()(int i) const {
     try {
       semaphore.acquire();
       log("got ", i);
     } catch (const fern::GreenletExit&) {
       log("killed ", i);
     }
-  });
+  }
+};
+
+// V77
+TEST_F(GeventSemaphore, OneThatIsKilledAfterTheReleaseStillGetsItsPermit) {
+  Journal log;
+  Semaphore semaphore(0);
+  auto all = start(2, Acquirer{semaphore, log});
   semaphore.release();
   all[0].kill({.block = false});
   yield();
@@ -205,14 +201,7 @@ TEST_F(GeventSemaphore, OneThatIsKilledAfterTheReleaseStillGetsItsPermit) {
 TEST_F(GeventSemaphore, OneThatIsKilledBeforeTheReleaseLeavesThePermitToTheNext) {
   Journal log;
   Semaphore semaphore(0);
-  auto all = start(2, [&](int i) {
-    try {
-      semaphore.acquire();
-      log("got ", i);
-    } catch (const fern::GreenletExit&) {
-      log("killed ", i);
-    }
-  });
+  auto all = start(2, Acquirer{semaphore, log});
   all[0].kill({.block = false});
   semaphore.release();
   joinall(all);

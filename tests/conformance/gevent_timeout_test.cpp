@@ -1,4 +1,5 @@
 #include "../support.hpp"
+#include "greenlets.hpp"
 #include "journal.hpp"
 
 #include <fern/async_result.hpp>
@@ -24,8 +25,6 @@ using fern::TimeoutError;
 using fern::with_timeout;
 using fern::with_timeout_silent;
 using fern::yield;
-
-void wait_forever() { fern::sleep(Deadline::never()); }
 
 class GeventTimeout : public FernTest {};
 
