@@ -16,11 +16,13 @@
 
 namespace rows {
 
-// Two greenlets, a channel there and one back. An item is one value, one way.
-inline void hand_off(benchmark::State& state) {
+// This greenlet and whoever `start` makes of a function, a channel there and one back. An item is
+// one value, one way.
+template <class Start>
+void hand_off_to(benchmark::State& state, Start start) {
   fern::Channel<std::int64_t> there;
   fern::Channel<std::int64_t> back;
-  auto other = fern::spawn([&] {
+  auto other = start([&] {
     for (const std::int64_t value : there) back.put(value + 1);
   });
   std::int64_t value = 0;
@@ -32,6 +34,11 @@ inline void hand_off(benchmark::State& state) {
   other.join();
   const auto rounds = static_cast<std::int64_t>(state.iterations());
   limits::conclude(state, rounds * 2, value, rounds);
+}
+
+// Two greenlets.
+inline void hand_off(benchmark::State& state) {
+  hand_off_to(state, [](auto f) { return fern::spawn(f); });
 }
 
 // One greenlet puts and another gets: two switches for each value. An item is one of them.

@@ -11,20 +11,7 @@ namespace {
 
 // As rows::hand_off, with the other greenlet in another thread.
 void between_hubs(benchmark::State& state) {
-  fern::Channel<std::int64_t> there;
-  fern::Channel<std::int64_t> back;
-  std::jthread other([&] {
-    for (const std::int64_t value : there) back.put(value + 1);
-  });
-  std::int64_t value = 0;
-  for (auto _ : state) {
-    there.put(value);
-    value = back.get();
-  }
-  there.close();
-  other.join();
-  const auto rounds = static_cast<std::int64_t>(state.iterations());
-  limits::conclude(state, rounds * 2, value, rounds);
+  rows::hand_off_to(state, [](auto f) { return std::jthread(f); });
 }
 
 // A rendezvous of OS threads: whoever comes second finds the other's value.

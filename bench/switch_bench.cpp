@@ -6,61 +6,28 @@
 // be.
 #include <benchmark/benchmark.h>
 #include <linux/futex.h>
-#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <fern/greenlet.hpp>
 #include <fern/raw_greenlet.hpp>
 
 #include <atomic>
-#include <boost/context/detail/fcontext.hpp>
 #include <condition_variable>
 #include <cstdint>
-#include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
 
+#include "limits.hpp"
+
 namespace {
 
-// Reports the time of one item; an item is one switch from one task to the next, unless said.
-void conclude(benchmark::State& state, std::int64_t items, std::int64_t counted,
-              std::int64_t expected) {
-  state.SetItemsProcessed(items);
-  if (counted != expected) {
-    state.SkipWithError("the count is wrong");
-  }
-}
+// An item is one switch from one task to the next, unless said.
+using limits::conclude;
 
-// ---- the limit
-// ------------------------------------------------------------------------------------
+BENCHMARK(limits::raw_jump)->Name("raw_jump");
 
-namespace context = boost::context::detail;
-
-std::int64_t jumps = 0;
-
-void jump_back(context::transfer_t from) {
-  for (;;) {
-    ++jumps;
-    from = context::jump_fcontext(from.fctx, nullptr);
-  }
-}
-
-void raw_jump(benchmark::State& state) {
-  constexpr std::size_t size = 64 * 1024;
-  const auto stack = std::make_unique<char[]>(size);
-  jumps = 0;
-  context::transfer_t other{context::make_fcontext(stack.get() + size, size, jump_back), nullptr};
-  for (auto _ : state) {
-    other = context::jump_fcontext(other.fctx, nullptr);
-  }
-  const auto rounds = static_cast<std::int64_t>(state.iterations());
-  conclude(state, rounds * 2, jumps, rounds);
-}
-BENCHMARK(raw_jump);
-
-// ---- greenlets
-// ------------------------------------------------------------------------------------
+// ---- greenlets ----------------------------------------------------------------------------------
 
 // So many greenlets yield in turn, each so often that starting them does not count.
 void yield(benchmark::State& state) {
@@ -270,25 +237,10 @@ void thread_create_join(benchmark::State& state) {
 }
 BENCHMARK(thread_create_join)->UseRealTime();
 
-void bind_to_one_processor() {
-  cpu_set_t allowed;
-  if (::sched_getaffinity(0, sizeof allowed, &allowed) != 0) {
-    return;
-  }
-  for (int i = 0; i < CPU_SETSIZE; ++i) {
-    if (CPU_ISSET(i, &allowed)) {
-      CPU_ZERO(&allowed);
-      CPU_SET(i, &allowed);
-      ::sched_setaffinity(0, sizeof allowed, &allowed);
-      return;
-    }
-  }
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-  bind_to_one_processor();
+  limits::bind_to_one_processor();
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) {
     return 2;
