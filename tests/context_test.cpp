@@ -27,11 +27,6 @@ namespace {
 
 using ContextTest = FernTest;
 
-struct OnExit {
-  std::function<void()> f;
-  ~OnExit() { f(); }
-};
-
 // Lets two bodies take turns, one switch at a time, until both have ended.
 void interleave(const std::function<void()>& a, const std::function<void()>& b) {
   for (auto& greenlet : fern::joinall({fern::spawn(a), fern::spawn(b)})) greenlet.get();

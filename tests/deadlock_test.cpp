@@ -34,19 +34,6 @@ class Deadlock : public FernTest {
     other.join();
     return ::testing::internal::GetCapturedStderr();
   }
-
-  static std::size_t count(const std::string& text, const std::string& what) {
-    std::size_t found = 0;
-    for (std::size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) {
-      ++found;
-    }
-    return found;
-  }
-};
-
-struct OnExit {
-  std::function<void()> f;
-  ~OnExit() { f(); }
 };
 
 }  // namespace
@@ -80,8 +67,8 @@ TEST_F(Deadlock, OfAShieldedMainIsSaidOnceAndItsWaitGoesOn) {
     fern::yield();
     fern::sleep(1ms);
   });
-  EXPECT_EQ(count(said, "would block forever"), 1u) << said;
-  EXPECT_EQ(count(said, "main (id 0): waits in Event::wait(), shielded"), 1u) << said;
+  EXPECT_EQ(count_of(said, "would block forever"), 1u) << said;
+  EXPECT_EQ(count_of(said, "main (id 0): waits in Event::wait(), shielded"), 1u) << said;
 }
 
 TEST_F(Deadlock, OfAMainThatUnwindsIsSaidOnceAndItsWaitGoesOn) {
@@ -93,7 +80,7 @@ TEST_F(Deadlock, OfAMainThatUnwindsIsSaidOnceAndItsWaitGoesOn) {
     }
     fern::sleep(1ms);
   });
-  EXPECT_EQ(count(said, "would block forever"), 1u) << said;
+  EXPECT_EQ(count_of(said, "would block forever"), 1u) << said;
 }
 
 TEST_F(Deadlock, AfterAShieldTheNextWaitThatCannotEndThrows) {

@@ -31,13 +31,6 @@ class GreenletEnd : public FernTest {
     f();
     return ::testing::internal::GetCapturedStderr();
   }
-  static std::size_t count(const std::string& text, const std::string& what) {
-    std::size_t found = 0;
-    for (std::size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) {
-      ++found;
-    }
-    return found;
-  }
 };
 
 struct Custom : std::runtime_error {
@@ -155,8 +148,8 @@ TEST_F(GreenletEnd, AnExceptionIsPrintedOnceAtTheEndIfNobodyHoldsAHandle) {
     fern::spawn(fern::SpawnOptions{.name = "lonely"}, fail);
     fern::yield();
   });
-  EXPECT_EQ(count(said, "lonely"), 1u) << said;
-  EXPECT_EQ(count(said, "std::runtime_error: gone wrong"), 1u) << said;
+  EXPECT_EQ(count_of(said, "lonely"), 1u) << said;
+  EXPECT_EQ(count_of(said, "std::runtime_error: gone wrong"), 1u) << said;
 }
 
 TEST_F(GreenletEnd, AnExceptionIsPrintedWhenTheLastHandleGoesUnread) {
@@ -168,7 +161,7 @@ TEST_F(GreenletEnd, AnExceptionIsPrintedWhenTheLastHandleGoesUnread) {
   });
   EXPECT_EQ(early, "");
   auto late = said_during([&] { kept = {}; });
-  EXPECT_EQ(count(late, "gone wrong"), 1u) << late;
+  EXPECT_EQ(count_of(late, "gone wrong"), 1u) << late;
 }
 
 TEST_F(GreenletEnd, AnExceptionThatWasReadIsNotPrinted) {
@@ -192,7 +185,7 @@ TEST_F(GreenletEnd, ARawGreenletsExceptionIsPrintedAtOnceAndStopsNobody) {
     fern::yield();
   });
   EXPECT_TRUE(others);
-  EXPECT_EQ(count(said, "gone wrong"), 1u) << said;
+  EXPECT_EQ(count_of(said, "gone wrong"), 1u) << said;
 }
 
 TEST_F(GreenletEnd, LinksAreCalledInOrderInGreenletsOfTheirOwn) {
@@ -248,7 +241,7 @@ TEST_F(GreenletEnd, ALinkThatFailsIsReportedAndTheOthersAreCalled) {
     fern::yield();
   });
   EXPECT_EQ(called, 1);
-  EXPECT_EQ(count(said, "in a link"), 1u) << said;
+  EXPECT_EQ(count_of(said, "in a link"), 1u) << said;
 }
 
 TEST_F(GreenletEnd, UnlinkKeepsACallbackFromBeingCalled) {

@@ -21,11 +21,6 @@ using fern::GreenletExit;
 
 namespace {
 
-struct OnExit {
-  std::function<void()> f;
-  ~OnExit() { f(); }
-};
-
 class Exit : public FernTest {
  protected:
   // Kills a greenlet in its first wait, and lets it go on to its end. Gives what it says meanwhile.

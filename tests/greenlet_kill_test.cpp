@@ -23,11 +23,6 @@ struct Log {
   void operator()(const std::string& what) { text += what + ' '; }
 };
 
-struct OnExit {
-  std::function<void()> f;
-  ~OnExit() { f(); }
-};
-
 // Sleeps for ever, logging how that ends.
 auto sleeper(Log& log, std::string name = "") {
   return [&log, name] {

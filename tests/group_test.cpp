@@ -23,8 +23,6 @@ namespace {
 using Log = std::vector<std::string>;
 
 // Ends only by a kill.
-void wait_forever() { fern::sleep(fern::Deadline::never()); }
-
 // Takes one more kill than usual.
 void end_at_the_second_kill() {
   try {

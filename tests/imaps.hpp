@@ -20,8 +20,6 @@ namespace fern::testing {
 
 using Log = std::vector<std::string>;
 
-inline void wait_forever() { fern::sleep(fern::Deadline::never()); }
-
 inline std::string number(int n) { return std::to_string(n); }
 
 // Lets whatever is ready come to rest.

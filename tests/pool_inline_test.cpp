@@ -18,8 +18,6 @@ namespace {
 
 using Log = std::vector<std::string>;
 
-void wait_forever() { fern::sleep(fern::Deadline::never()); }
-
 class PoolTest : public FernTest {};
 
 }  // namespace

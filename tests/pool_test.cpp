@@ -23,8 +23,6 @@ namespace {
 
 using Log = std::vector<std::string>;
 
-void wait_forever() { fern::sleep(fern::Deadline::never()); }
-
 std::string number(std::size_t n) { return std::to_string(n); }
 
 class PoolTest : public FernTest {

@@ -12,7 +12,6 @@
 #include <atomic>
 #include <chrono>
 #include <exception>
-#include <functional>
 #include <memory>
 #include <sstream>
 #include <stdexcept>
@@ -33,11 +32,6 @@ using fern::Value;
 using fern::testing::in_thread;
 
 namespace {
-
-struct OnExit {
-  std::function<void()> f;
-  ~OnExit() { f(); }
-};
 
 class RawGreenletEnd : public FernTest {
  protected:

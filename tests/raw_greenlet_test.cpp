@@ -29,11 +29,6 @@ using fern::Value;
 
 namespace {
 
-struct OnExit {
-  std::function<void()> f;
-  ~OnExit() { f(); }
-};
-
 class RawGreenletTest : public FernTest {
  protected:
   void log(const std::string& what) { text += what + ' '; }

@@ -122,6 +122,16 @@ std::int64_t heap_allocations() { return made_blocks.load(); }
 
 bool under_valgrind() { return RUNNING_ON_VALGRIND != 0; }
 
+void wait_forever() { fern::sleep(fern::Deadline::never()); }
+
+std::size_t count_of(const std::string& text, const std::string& what) {
+  std::size_t found = 0;
+  for (std::size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) {
+    ++found;
+  }
+  return found;
+}
+
 FernTest::FernTest() {
   const auto* info = ::testing::UnitTest::GetInstance()->current_test_info();
   std::snprintf(current_test, sizeof current_test, "%s.%s", info->test_suite_name(), info->name());

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 
@@ -19,6 +20,18 @@ bool under_valgrind();
 
 // How often operator new was called so far; always 0 in builds with a sanitizer.
 std::int64_t heap_allocations();
+
+// OnExit calls f when its scope ends.
+struct OnExit {
+  std::function<void()> f;
+  ~OnExit() { f(); }
+};
+
+// Parks the calling greenlet until it is killed.
+void wait_forever();
+
+// How often the text has `what` in it.
+std::size_t count_of(const std::string& text, const std::string& what);
 
 // The fixture of every test. It fails a test that leaves file descriptors, heap or greenlets
 // behind, and one that takes too long aborts and says which it was.
@@ -49,4 +62,7 @@ class FernTest : public ::testing::Test {
 
 }  // namespace fern::testing
 
+using fern::testing::count_of;
 using fern::testing::FernTest;
+using fern::testing::OnExit;
+using fern::testing::wait_forever;

@@ -7,7 +7,6 @@
 
 #include <chrono>
 #include <exception>
-#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -22,11 +21,6 @@ using std::chrono::steady_clock;
 namespace {
 
 using TimeoutTest = FernTest;
-
-struct OnExit {
-  std::function<void()> f;
-  ~OnExit() { f(); }
-};
 
 // Computes, without a wait, until the scope's time has come; the hub finds out at its next look.
 void compute(std::chrono::nanoseconds duration) {

@@ -57,11 +57,6 @@ class WaitTest : public FernTest {
   int next_ = 0;
 };
 
-struct OnExit {
-  std::function<void()> f;
-  ~OnExit() { f(); }
-};
-
 }  // namespace
 
 // --- joinall ----------------------------------------------------------------------------------

@@ -2,14 +2,11 @@
 
 // Greenlets that wait, for tests to wake or kill.
 
-#include <fern/deadline.hpp>
 #include <fern/greenlet.hpp>
 
 #include <vector>
 
 namespace fern::testing {
-
-inline void wait_forever() { fern::sleep(fern::Deadline::never()); }
 
 // `count` greenlets that call f with their numbers, all come to their first wait.
 template <class F>
@@ -23,4 +20,3 @@ std::vector<AnyGreenlet> start(int count, F f) {
 }  // namespace fern::testing
 
 using fern::testing::start;
-using fern::testing::wait_forever;
