@@ -33,6 +33,13 @@ class Permits : public Trouble {
   fern::BoundedSemaphore permits_{5};
 };
 
+// Makes two counters agree when a scope ends, however it does.
+struct Agree {
+  std::int64_t& first;
+  std::int64_t& second;
+  ~Agree() { second = first; }
+};
+
 // Two counters that only agree while nobody is inside. Not atomic: a race is the lock's fault.
 template <class Lock>
 class Exclusion : public Trouble {
@@ -49,11 +56,7 @@ class Exclusion : public Trouble {
     }
     if (first_ != second_) broken_ = true;
     ++first_;
-    struct Agree {
-      std::int64_t& first;
-      std::int64_t& second;
-      ~Agree() { second = first; }
-    } agree{first_, second_};
+    Agree agree{first_, second_};
     if (dice.one_in(2)) yield();
   }
   std::string check() override {
@@ -80,11 +83,7 @@ class Reading : public Trouble {
       if (!mutex_.try_lock_until(dice.deadline())) return;
       lock = std::unique_lock(mutex_, std::adopt_lock);
       ++first_;
-      struct Agree {
-        std::int64_t& first;
-        std::int64_t& second;
-        ~Agree() { second = first; }
-      } agree{first_, second_};
+      Agree agree{first_, second_};
       if (dice.one_in(2)) yield();
       return;
     }
