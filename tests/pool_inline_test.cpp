@@ -1,6 +1,8 @@
+#include "children.hpp"
 #include "support.hpp"
 
 #include <fern/errors.hpp>
+#include <fern/hub.hpp>
 #include <fern/pool.hpp>
 #include <fern/timeout.hpp>
 
@@ -118,6 +120,30 @@ TEST_F(PoolTest, ATimeoutOfTheCallersPassesThroughWhatRunsAtOnce) {
   });
   member.get();
   EXPECT_EQ(log, (Log{"mine", "went on"}));
+}
+
+TEST_F(PoolTest, WhatRunsAtOnceMayForkAndTheChildGoesOn) {
+  if (!fern::testing::children_may_switch) GTEST_SKIP() << "TSan cannot follow the child";
+  GreenPool pool(1);
+  auto member = pool.spawn([&] {
+    pid_t child = -1;
+    auto inner = pool.spawn([&] {
+      child = ::fork();
+      if (child == 0) fern::sleep(1ms);
+      return 7;
+    });
+    if (child == 0) {
+      bool fine = inner.join(1s) && inner.get() == 7 && fern::Hub::current().greenlets() == 1;
+      inner = {};
+      fine = fine && fern::spawn([] { return 8; }).get() == 8;
+      fern::testing::end_child(fine ? 0 : 1);
+    }
+    EXPECT_EQ(inner.get(), 7);
+    int status = -1;
+    EXPECT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_TRUE(fern::testing::succeeded(status));
+  });
+  member.get();
 }
 
 TEST_F(PoolTest, ApplyInsideOfAFullPoolDoesNotHang) {

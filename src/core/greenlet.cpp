@@ -154,6 +154,7 @@ std::exception_ptr run_in_caller(Greenlet& caller, Greenlet& fresh) {
   }
   ours = left != nullptr && (ours || (caller.flags & flag_thrown) != 0);
   caller.flags |= before & flag_thrown;
+  fresh.flags &= static_cast<std::uint8_t>(~flag_killed);  // of a fork, see run_inline()
   if (killed || ours) {
     fresh.flags |= flag_killed;
   } else {
@@ -349,7 +350,11 @@ void run_inline(core::Greenlet* block, bool detached) {
     block->flags |= core::flag_detached | core::flag_read;
   }
   std::exception_ptr ours = core::run_in_caller(core::Hub::current().running(), *block);
-  core::depart(*block);
+  if (core::is_dead(*block)) [[unlikely]] {
+    core::release(*block);  // it has forked: this child took it for one of the gone
+  } else {
+    core::depart(*block);
+  }
   if (ours != nullptr) std::rethrow_exception(std::move(ours));
 }
 
