@@ -1,9 +1,11 @@
+#include "children.hpp"
 #include "support.hpp"
 
 #include <fern/channel.hpp>
 #include <fern/errors.hpp>
 #include <fern/greenlet.hpp>
 #include <fern/hub.hpp>
+#include <fern/select.hpp>
 #include <fern/timeout.hpp>
 #include <fern/wait.hpp>
 
@@ -204,6 +206,18 @@ TEST_F(ChannelTest, ATimeoutTakenBackWhileAKillIsHandledChangesNothing) {
   channel.put(1);
   getter.join();
   EXPECT_EQ(log, Log{"got 1"});
+}
+
+TEST_F(ChannelTest, TheChildOfAForkMeetsNobodyOfTheGone) {
+  Channel<int> channel;
+  auto getter = spawn([&] { return channel.get(); });
+  fern::yield();
+  EXPECT_TRUE(fern::testing::succeeded(
+      fern::testing::in_child([&] { return channel.try_put(1) ? 1 : 0; })));
+  EXPECT_TRUE(fern::testing::succeeded(fern::testing::in_child(
+      [&] { return fern::try_select(fern::on_put(channel, 1)) ? 1 : 0; })));
+  channel.put(2);
+  EXPECT_EQ(getter.get(), 2);
 }
 
 TEST_F(ChannelTest, CloseRefusesBothSides) {

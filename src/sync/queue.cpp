@@ -72,7 +72,7 @@ constexpr const char* what_waits(bool put) noexcept {
 }  // namespace
 
 QueueCore::Outcome QueueCore::meet(Side side, void* item, Move move, Deadline deadline) {
-  core::Hub* hub = core::Hub::here();
+  core::Hub* hub = core::Hub::mine();  // a forked child learns who is gone
   std::unique_lock hold(lock_);
   if (closed()) return Outcome::Closed;
   if (Met met = serve_other(side, item, move, hub)) {

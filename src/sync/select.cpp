@@ -44,6 +44,7 @@ class Selection {
   ~Selection() { leave(no_case); }
 
   std::size_t run() {
+    Hub::mine();  // a forked child learns who is gone
     lock();
     std::size_t chosen = attempt();
     if (chosen == no_case && deadline_ != Deadline::past()) chosen = wait();
