@@ -75,10 +75,14 @@ TEST_F(RawGreenletEnd, LivesOnWithoutHandlesWhileTheHubWillResumeIt) {
   auto ended = fern::AnyGreenlet(g);
   fern::with_timeout_silent(1us, [&] { g.switch_to(); });
   g = {};
-  ended.link([&](fern::AnyGreenlet) { log("ended"); });
+  fern::Event all;
+  ended.link([&](fern::AnyGreenlet) {
+    log("ended");
+    all.set();
+  });
   ended = {};
   log("dropped");
-  fern::sleep(3ms);
+  EXPECT_TRUE(all.wait(10s));
   EXPECT_EQ(text, "dropped slept ended ");
 }
 
