@@ -22,7 +22,6 @@ namespace {
 
 using Log = std::vector<std::string>;
 
-// Ends only by a kill.
 // Takes one more kill than usual.
 void end_at_the_second_kill() {
   try {
