@@ -48,10 +48,6 @@ std::string dumped() {
   return out.str();
 }
 
-bool says(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 int twice(int number) { return 2 * number; }
 
 }  // namespace

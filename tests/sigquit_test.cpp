@@ -30,9 +30,6 @@ class SigquitTest : public FernTest {
     return ::testing::internal::GetCapturedStderr();
   }
 
-  static bool holds(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-  }
 };
 
 TEST_F(SigquitTest, PrintsWhatEveryGreenletDoesAndTheProgramGoesOn) {
@@ -47,9 +44,9 @@ TEST_F(SigquitTest, PrintsWhatEveryGreenletDoesAndTheProgramGoesOn) {
     EXPECT_TRUE(arrived.wait(20s));
     sleeper.kill();
   });
-  EXPECT_TRUE(holds(text, "1 greenlet(s)")) << text;
-  EXPECT_TRUE(holds(text, "main (id 0): waits in Event::wait()")) << text;
-  EXPECT_TRUE(holds(text, "sleeper (id")) << text;
+  EXPECT_TRUE(says(text, "1 greenlet(s)")) << text;
+  EXPECT_TRUE(says(text, "main (id 0): waits in Event::wait()")) << text;
+  EXPECT_TRUE(says(text, "sleeper (id")) << text;
   EXPECT_EQ(text.find("sleeper"), text.rfind("sleeper")) << text;
 }
 
@@ -103,7 +100,7 @@ TEST_F(SigquitTest, AProgramThatIsIdleAnswers) {
   std::string text;
   auto read_until = [&](const std::string& part) {
     char some[512];
-    while (!holds(text, part)) {
+    while (!says(text, part)) {
       ssize_t got = ::read(ends[0], some, sizeof some);
       if (got <= 0) break;
       text.append(some, static_cast<std::size_t>(got));
@@ -114,7 +111,7 @@ TEST_F(SigquitTest, AProgramThatIsIdleAnswers) {
     text.clear();
     EXPECT_EQ(::kill(child, SIGQUIT), 0);
     read_until("idler (id");
-    EXPECT_TRUE(holds(text, "main (id 0): waits in sleep()")) << text;
+    EXPECT_TRUE(says(text, "main (id 0): waits in sleep()")) << text;
   }
   EXPECT_EQ(::kill(child, SIGKILL), 0);
   int status = 0;

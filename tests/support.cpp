@@ -132,6 +132,10 @@ std::size_t count_of(const std::string& text, const std::string& what) {
   return found;
 }
 
+bool says(const std::string& text, const std::string& what) {
+  return text.find(what) != std::string::npos;
+}
+
 FernTest::FernTest() {
   const auto* info = ::testing::UnitTest::GetInstance()->current_test_info();
   std::snprintf(current_test, sizeof current_test, "%s.%s", info->test_suite_name(), info->name());

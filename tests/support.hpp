@@ -30,8 +30,9 @@ struct OnExit {
 // Parks the calling greenlet until it is killed.
 void wait_forever();
 
-// How often the text has `what` in it.
+// How often the text has `what` in it, and whether it has.
 std::size_t count_of(const std::string& text, const std::string& what);
+bool says(const std::string& text, const std::string& what);
 
 // The fixture of every test. It fails a test that leaves file descriptors, heap or greenlets
 // behind, and one that takes too long aborts and says which it was.
@@ -65,4 +66,5 @@ class FernTest : public ::testing::Test {
 using fern::testing::count_of;
 using fern::testing::FernTest;
 using fern::testing::OnExit;
+using fern::testing::says;
 using fern::testing::wait_forever;

@@ -28,12 +28,7 @@ using fern::spawn_later;
 using fern::spawn_raw;
 using fern::yield;
 
-class GeventScheduling : public FernTest {
- protected:
-  static bool contains(const std::string& text, const char* part) {
-    return text.find(part) != std::string::npos;
-  }
-};
+class GeventScheduling : public FernTest {};
 
 // V01
 TEST_F(GeventScheduling, SpawnedGreenletsRunInOrderOnceTheSpawnerYields) {
@@ -238,7 +233,7 @@ TEST_F(GeventScheduling, TheExceptionOfARawSpawnIsPrintedAtOnceAndStopsNobody) {
   spawn_raw([&] { log("next"); });
   yield();
   std::string printed = testing::internal::GetCapturedStderr();
-  EXPECT_TRUE(contains(printed, "raw trouble")) << printed;
+  EXPECT_TRUE(says(printed, "raw trouble")) << printed;
   EXPECT_EQ(log.lines(), (Lines{"raw", "next"}));
 }
 
@@ -267,7 +262,7 @@ TEST_F(GeventScheduling, AnExceptionOnTheHubsOwnStackIsPrintedAndTheHubGoesOn) {
   fern::Hub::current().post([&] { later.set(); });
   later.wait();
   std::string printed = testing::internal::GetCapturedStderr();
-  EXPECT_TRUE(contains(printed, "hub trouble")) << printed;
+  EXPECT_TRUE(says(printed, "hub trouble")) << printed;
   auto alive = spawn([] { return 1; });
   EXPECT_EQ(alive.get(), 1);
 }
@@ -281,7 +276,7 @@ TEST_F(GeventScheduling, AHopelessWaitEndsInMainOnlyAndAllGoesOnAfterwards) {
   } catch (const fern::LoopExit& error) {
     why = error.what();
   }
-  EXPECT_TRUE(contains(why, "Event::wait()")) << why;
+  EXPECT_TRUE(says(why, "Event::wait()")) << why;
   auto child = spawn([&] { return event.wait(); });
   EXPECT_THROW(child.get(), fern::LoopExit);
   EXPECT_FALSE(child.ready());

@@ -63,10 +63,6 @@ std::string outcome(const std::function<Value()>& f) {
   }
 }
 
-bool says(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 }  // namespace
 
 // G01
