@@ -21,7 +21,7 @@
 #include <vector>
 
 #include "children.hpp"
-#include "support.hpp"
+#include "raw_greenlets.hpp"
 
 using namespace std::chrono_literals;
 using fern::getcurrent;
@@ -33,14 +33,7 @@ using fern::testing::in_thread;
 
 namespace {
 
-class RawGreenletEnd : public FernTest {
- protected:
-  void log(const std::string& what) { text += what + ' '; }
-  std::string text;
-};
-
-// Suspends itself in whoever is its parent.
-void suspend() { getcurrent().parent().switch_to(); }
+using RawGreenletEnd = RawGreenletTest;
 
 }  // namespace
 
