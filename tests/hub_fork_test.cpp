@@ -52,6 +52,20 @@ TEST_F(Fork, AChildSpawnsSleepsAndJoins) {
   })));
 }
 
+TEST_F(Fork, AChildOfAChildThatHasNotUsedFernFindsADeadEndToo) {
+  fern::yield();
+  EXPECT_TRUE(succeeded(in_child([] {
+    return in_child([] {
+      try {
+        fern::sleep(fern::Deadline::never());
+      } catch (const fern::LoopExit&) {
+        return 0;
+      }
+      return 1;
+    });
+  })));
+}
+
 TEST_F(Fork, TheParentGoesOnUndisturbed) {
   int ticks = 0;
   auto ticker = fern::spawn([&] {

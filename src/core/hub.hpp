@@ -48,8 +48,10 @@ class Hub final : public fern::Hub {
   }
   static Hub* here() noexcept { return this_hub; }
 
-  // mine() is here(), but in the child of a fork it finds the hub that the thread had.
+  // mine() is here(), but in the child of a fork it finds the hub that the thread had, and sets it
+  // right; left() only finds it.
   static Hub* mine() noexcept { return this_hub != nullptr ? this_hub : forked(); }
+  static Hub* left() noexcept;
 
   Greenlet& running() noexcept { return *running_; }
   Greenlet& main() noexcept { return main_; }

@@ -42,6 +42,8 @@ Hub* Hub::forked() noexcept {
   return this_hub;
 }
 
+Hub* Hub::left() noexcept { return this_hub != nullptr ? this_hub : forked_hub; }
+
 Hub& Hub::make() {
   if (Hub* hub = forked()) return *hub;
   Hub* hub = Registry::take();

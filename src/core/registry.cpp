@@ -40,7 +40,7 @@ void install_once() {
                    [] {
                      // Recursive mutexes know their owner by a number that the child has lost.
                      ::new (&lists().mutex) std::recursive_mutex;
-                     Registry::forked(Hub::here());
+                     Registry::forked(Hub::left());
                    });
     return true;
   }();
