@@ -1,3 +1,4 @@
+#include "children.hpp"
 #include "support.hpp"
 
 #include <fern/errors.hpp>
@@ -200,6 +201,13 @@ TEST_F(LocalTest, ALongLivedGreenletDropsValuesOfLocalsThatAreGone) {
   user.join();
   EXPECT_GE(before_end, count / 2U);
   EXPECT_EQ(log.size(), std::size_t{count});
+}
+
+TEST_F(LocalTest, TheChildOfAForkHasTheValuesOfTheOneThatForked) {
+  fern::GreenletLocal<int> local([] { return 1; });
+  *local = 2;
+  EXPECT_TRUE(
+      fern::testing::succeeded(fern::testing::in_child([&] { return *local == 2 ? 0 : 1; })));
 }
 
 TEST_F(LocalTest, AReusedGreenletBeginsAnew) {

@@ -1,3 +1,4 @@
+#include "children.hpp"
 #include "support.hpp"
 
 #include <fern/errors.hpp>
@@ -316,6 +317,18 @@ TEST_F(RLockTest, TheOwnerLocksAgainAndOthersMayNot) {
     lock.unlock();
   }).join();
   EXPECT_THROW(lock.unlock(), std::logic_error);
+}
+
+TEST_F(RLockTest, TheChildOfAForkOwnsWhatTheOneThatForkedDid) {
+  RLock lock;
+  spawn([&] {
+    lock.lock();
+    EXPECT_TRUE(fern::testing::succeeded(fern::testing::in_child([&]() noexcept {
+      lock.unlock();
+      return lock.try_lock() ? 0 : 1;
+    })));
+    lock.unlock();
+  }).get();
 }
 
 TEST_F(RLockTest, ItIsFreeAfterAsManyUnlocks) {

@@ -44,7 +44,7 @@ Greenlet* free_one(Greenlet& dead) noexcept {
     return nullptr;
   }
   if (dead.task != nullptr) dead.task->clear();
-  if (dead.hub == Hub::here()) {
+  if (dead.hub == Hub::mine()) {
     dead.hub->recycle(dead);
     return parent;
   }

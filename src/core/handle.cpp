@@ -186,7 +186,7 @@ LinkId AnyGreenlet::link_exception(detail::Function<void(AnyGreenlet)> f) const 
 }
 
 bool AnyGreenlet::unlink(LinkId id) const noexcept {
-  if (block_ == nullptr || id == 0 || block_->hub != core::Hub::here()) return false;
+  if (block_ == nullptr || id == 0 || block_->hub != core::Hub::mine()) return false;
   for (core::Link* link = block_->links; link != nullptr; link = link->next) {
     if (link->id != id) continue;
     core::unlink(*block_, *link);

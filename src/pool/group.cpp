@@ -208,7 +208,7 @@ bool discard_member(Members& members, const AnyGreenlet& greenlet) {
 
 bool is_member(const Members& members, const AnyGreenlet& greenlet) noexcept {
   core::Greenlet* block = Access::block(greenlet);
-  return block != nullptr && block->hub == core::Hub::here() && find(members, *block) != nullptr;
+  return block != nullptr && block->hub == core::Hub::mine() && find(members, *block) != nullptr;
 }
 
 bool called_by_member(Members& members) {

@@ -77,7 +77,7 @@ std::unique_ptr<AsyncLink> AsyncState::add_link(std::unique_ptr<AsyncLink> link)
 
 void spawn_in(Hub& hub, Function<void()> f) noexcept {
   try {
-    if (&hub == core::Hub::here()) {
+    if (&hub == core::Hub::mine()) {
       spawn_raw(std::move(f));
     } else {
       hub.post([f = std::move(f)]() mutable { spawn_raw(std::move(f)); });

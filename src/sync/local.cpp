@@ -92,7 +92,7 @@ LocalKey::~LocalKey() {
 }
 
 void* LocalKey::find() const {
-  core::Hub* hub = core::Hub::here();
+  core::Hub* hub = core::Hub::mine();
   if (hub == nullptr) return nullptr;
   const core::LocalMap* map = hub->running().locals;
   if (map == nullptr) return nullptr;
@@ -114,7 +114,7 @@ void LocalKey::add(void* value, Destroy destroy) {
 }
 
 void LocalKey::drop() noexcept {
-  core::Hub* hub = core::Hub::here();
+  core::Hub* hub = core::Hub::mine();
   if (hub == nullptr || hub->running().locals == nullptr) return;
   core::Greenlet& running = hub->running();
   auto& entries = running.locals->entries;

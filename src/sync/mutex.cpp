@@ -34,7 +34,7 @@ namespace {
 // and unlock changes nothing, and a thread without one needs none.
 const void* caller() noexcept {
   static thread_local const char thread = 0;
-  core::Hub* hub = core::Hub::here();
+  core::Hub* hub = core::Hub::mine();
   if (hub == nullptr || &hub->running() == &hub->main()) return &thread;
   return &hub->running();
 }
