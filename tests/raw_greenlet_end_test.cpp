@@ -57,22 +57,21 @@ TEST_F(RawGreenletEnd, WaitsInItsUnwindingWhileItsDropperWaits) {
 }
 
 TEST_F(RawGreenletEnd, LivesOnWithoutHandlesWhileTheHubWillResumeIt) {
+  fern::Event go;
+  fern::Event done;
   RawGreenlet g([&] {
-    fern::sleep(1ms);
-    log("slept");
+    go.wait();
+    log("goes on");
   });
   auto ended = fern::AnyGreenlet(g);
   fern::with_timeout_silent(1us, [&] { g.switch_to(); });
   g = {};
-  fern::Event over;
-  ended.link([&](fern::AnyGreenlet) {
-    log("ended");
-    over.set();
-  });
+  ended.link([&](fern::AnyGreenlet) { done.set(); });
   ended = {};
   log("dropped");
-  over.wait();
-  EXPECT_EQ(text, "dropped slept ended ");
+  go.set();
+  done.wait();
+  EXPECT_EQ(text, "dropped goes on ");
 }
 
 TEST_F(RawGreenletEnd, IsUnwoundWhenItSwitchesAwayAndNobodyHoldsIt) {
@@ -126,6 +125,76 @@ TEST_F(RawGreenletEnd, ThatSurvivesItsUnwindingOutOfReachIsReportedAndLeftToTheT
   });
   EXPECT_TRUE(says(said, "survivor")) << said;
   EXPECT_EQ(text, "refused dropped refused ended ");
+}
+
+TEST_F(RawGreenletEnd, ADropperGoesOnWhenWhatItUnwindsEndsElsewhere) {
+  RawGreenlet elsewhere([&] {
+    suspend();
+    log("elsewhere");
+  });
+  elsewhere.switch_to();
+  RawGreenlet g([&] {
+    try {
+      suspend();
+    } catch (const GreenletExit&) {
+      getcurrent().set_parent(elsewhere);
+      log("unwound");
+    }
+  });
+  g.switch_to();
+  g = {};
+  log("dropped");
+  EXPECT_EQ(text, "unwound elsewhere dropped ");
+}
+
+TEST_F(RawGreenletEnd, ADropperIsTheParentOnlyWhileItUnwinds) {
+  RawGreenlet parent([] {});
+  RawGreenlet kept;
+  RawGreenlet g(
+      [&] {
+        try {
+          kept.switch_to();
+        } catch (const GreenletExit&) {
+          kept = getcurrent();
+          log(getcurrent().parent().name());
+        }
+      },
+      parent);
+  kept = getcurrent();
+  g.switch_to();
+  g = {};
+  EXPECT_EQ(text, "main ");
+  EXPECT_TRUE(kept.dead());
+  EXPECT_EQ(kept.parent(), parent);
+}
+
+TEST_F(RawGreenletEnd, EverybodyWhoDroppedItGoesOnWhenItHasEnded) {
+  RawGreenlet again;
+  RawGreenlet second([&] {
+    again = {};
+    log("second");
+  });
+  RawGreenlet g([&] {
+    try {
+      suspend();
+    } catch (const GreenletExit&) {
+      again = getcurrent();
+      try {
+        second.switch_to();  // and the first dropper waits
+      } catch (const GreenletExit&) {
+        log("unwound");
+      }
+    }
+  });
+  g.switch_to();
+  RawGreenlet first([&] {
+    g = {};
+    log("first");
+  });
+  first.switch_to();
+  fern::yield();
+  EXPECT_EQ(text, "unwound second first ");
+  EXPECT_TRUE(first.dead() && second.dead());
 }
 
 TEST_F(RawGreenletEnd, WhatIsThrownAtADropperIsPrinted) {
@@ -285,6 +354,23 @@ TEST_F(RawGreenletEnd, AThreadsEndUnwindsWhatIsSuspendedAndCancelsWhatNeverBegan
   in_thread([&] {
     for (auto& greenlet : kept) EXPECT_THROW(greenlet.switch_to(), GreenletError);
   });
+}
+
+TEST_F(RawGreenletEnd, WhatIsMadeWhileAThreadEndsNeverBegins) {
+  may_keep_heap("hubs are kept");
+  RawGreenlet late;
+  in_thread([&] {
+    fern::Hub::current().set_exit_limit(1h);
+    RawGreenlet([&] {
+      auto me = getcurrent();
+      OnExit unwound{[&] {
+        late = RawGreenlet([&] { log("never"); });
+        log(late.dead() ? "dead" : "alive");
+      }};
+      me.parent().switch_to();
+    }).switch_to();
+  });
+  EXPECT_EQ(text, "dead ");
 }
 
 TEST_F(RawGreenletEnd, AThreadsEndStopsTracingFirst) {

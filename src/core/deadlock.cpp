@@ -116,7 +116,7 @@ std::string describe(const Greenlet& greenlet) {
       out << (greenlet.hub != nullptr && &greenlet.hub->running() == &greenlet ? "running" : "ready");
       break;
     case State::Suspended:
-      out << "suspended in switch_to()";
+      out << "suspended in " << (greenlet.waits_for != nullptr ? greenlet.waits_for : "switch_to()");
       break;
     case State::Parked:
       out << "waits in " << (greenlet.waits_for != nullptr ? greenlet.waits_for : "park()");

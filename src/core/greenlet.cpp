@@ -91,7 +91,7 @@ void depart(Greenlet& ended) noexcept {
     std::uint64_t before = ended.life.fetch_or(life_dead, std::memory_order_acq_rel);
     tell_links(ended);
     if ((before & life_watched) != 0) tell_strangers(ended);
-    release(ended);
+    if (ended.life.fetch_sub(1, std::memory_order_acq_rel) == (life_dead | 1)) free_dead(ended);
     return;
   }
   std::uint64_t before = ended.life.fetch_add(life_dead - 1, std::memory_order_acq_rel);
@@ -253,9 +253,12 @@ void release(Greenlet& greenlet) noexcept {
   while (next != nullptr);
 }
 
+// Maybe on its own stack: once that is free, nothing may run on it that could take one, so its parent
+// goes first.
 void free_dead(Greenlet& dead) noexcept {
-  if (Greenlet* parent = free_one(dead)) [[unlikely]]
+  if (Greenlet* parent = std::exchange(dead.parent, nullptr)) [[unlikely]]
     release(*parent);
+  free_one(dead);
 }
 
 std::uint64_t id_of(const Greenlet& greenlet) noexcept {

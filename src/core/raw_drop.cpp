@@ -56,8 +56,40 @@ void unwind_later(Greenlet& suspended) noexcept {
   }
 }
 
+// Who waits for a greenlet to unwind, as its parent. Told of its end, which may go elsewhere.
+struct Dropper : Link {
+  Greenlet& self;
+  Greenlet* parent;   // the other one's true parent, counted
+  bool dropped;       // whether it was unwinding already
+  bool over = false;  // it has ended, and is gone
+
+  Dropper(Greenlet& self, Greenlet& suspended) noexcept : self(self) {
+    ended = [](Link* link, Greenlet& unwound) noexcept {
+      auto* dropper = static_cast<Dropper*>(link);
+      dropper->restore(unwound);
+      dropper->over = true;
+      if (dropper->self.state != State::Suspended) return;
+      give_to_hub(dropper->self);
+      Hub::wake(dropper->self, Wake::Interrupted);
+    };
+    retain(self);
+    parent = std::exchange(suspended.parent, &self);
+    dropped = std::exchange(task_of(suspended).dropped, true);
+    link(suspended, *this);
+  }
+  ~Dropper() { release(*parent); }
+
+  void restore(Greenlet& suspended) noexcept {
+    task_of(suspended).dropped = dropped;
+    // It may have got another one, or have become its parent's.
+    if (suspended.parent == &self && !is_in_line(*parent, suspended)) {
+      std::swap(suspended.parent, parent);
+    }
+  }
+};
+
 // Throws GreenletExit into a suspended greenlet that nobody holds, and comes back when it has
-// ended.
+// ended, or when somebody switches back.
 void unwind(Greenlet& suspended) noexcept {
   Hub& hub = *suspended.hub;
   Greenlet& self = hub.running();
@@ -65,33 +97,27 @@ void unwind(Greenlet& suspended) noexcept {
     unwind_later(suspended);
     return;
   }
-  // Until then we are its parent, and it is kept.
-  retain(suspended);
-  retain(self);
-  Greenlet* parent = std::exchange(suspended.parent, &self);
-  task_of(suspended).dropped = true;
-  ++self.shields;
+  Dropper dropper(self, suspended);
   Value inbox;
+  ++self.shields;
+  self.waits_for = "letting go of a greenlet";
   // So short that the reason needs no memory.
   cross(hub, suspended, inbox, std::make_exception_ptr(GreenletExit("nobody holds it")));
+  self.waits_for = nullptr;
+  if (!dropper.over) {
+    unlink(suspended, dropper);
+    dropper.restore(suspended);
+    if (is_orphan(suspended) && suspended.state == State::Suspended) {
+      say(suspended, " has survived its GreenletExit, and nobody can switch to it any more");
+    }
+  }
   try {
-    if (ValueAccess::signals(inbox)) detail::attend(inbox);
+    // Nothing but its end can have interrupted us: we are shielded.
+    if (ValueAccess::signals(inbox) && self.woken != Wake::Interrupted) detail::attend(inbox);
   } catch (...) {
     report_current("letting go of a greenlet");
   }
   --self.shields;
-  task_of(suspended).dropped = false;
-  if (suspended.parent == &self && !is_in_line(*parent, suspended)) {
-    std::swap(suspended.parent, parent);
-  }
-  release(*parent);
-  if (suspended.state == State::Suspended &&
-      (suspended.life.load(std::memory_order_relaxed) & ~life_watched) == (life_raw | 2)) {
-    say(suspended, " has survived its GreenletExit, and nobody can switch to it any more");
-    suspended.life.fetch_sub(1, std::memory_order_relaxed);
-    return;
-  }
-  release(suspended);
 }
 
 // Returns a parent to be released.

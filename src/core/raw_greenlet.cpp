@@ -20,15 +20,6 @@ using detail::ValueAccess;
 
 constexpr detail::ValueOps more_came{.signal = true};
 
-// Nobody but itself holds it.
-bool is_orphan(Greenlet& greenlet) noexcept {
-  if ((greenlet.slow & slow_orphan) == 0) return false;
-  if ((greenlet.life.load(std::memory_order_relaxed) & ~life_watched) == (life_raw | 1))
-    return true;
-  greenlet.slow &= static_cast<std::uint8_t>(~slow_orphan);
-  return false;
-}
-
 // Where a result goes, and where one looks for somebody who has not ended.
 Greenlet* parent_of(Greenlet& greenlet) noexcept {
   if (greenlet.parent != nullptr) return greenlet.parent;
@@ -63,7 +54,8 @@ std::optional<GreenletExit> exit_in(const std::exception_ptr& error) {
 __attribute__((noinline)) void hand(Hub& hub, Greenlet& origin, Greenlet& to, Value&& value,
                                     std::exception_ptr error) noexcept {
   bool traced = hub.raw().trace != nullptr;
-  bool orphan = is_orphan(origin);
+  bool orphan = (origin.slow & slow_orphan) != 0 && is_orphan(origin);
+  origin.slow &= static_cast<std::uint8_t>(~slow_orphan);
   if (traced || orphan || error != nullptr) {
     hub.raw().crossing.value = std::move(value);
     hub.raw().crossing.error = std::move(error);
@@ -307,6 +299,8 @@ void set_raw_task(Greenlet* block, RawTask* task, Greenlet* parent) noexcept {
   block->inbox = &task->value;
   block->flags |= core::flag_raw;
   block->life.fetch_or(core::life_raw_bits, std::memory_order_relaxed);
+  // Made while its thread ends: it never begins.
+  if ((block->pending & core::pending_kill) != 0) core::kill(*block, nullptr);
 }
 
 }  // namespace fern::detail

@@ -51,6 +51,11 @@ inline detail::RawTask& task_of(Greenlet& raw) noexcept {
   return static_cast<detail::RawTask&>(*raw.task);
 }
 
+// is_orphan() asks whether nobody but itself holds a live raw greenlet.
+inline bool is_orphan(const Greenlet& greenlet) noexcept {
+  return (greenlet.life.load(std::memory_order_relaxed) & ~life_watched) == (life_raw | 1);
+}
+
 // is_in_line() asks whether `ancestor` is the greenlet or above it.
 inline bool is_in_line(const Greenlet& greenlet, const Greenlet& ancestor) noexcept {
   const Greenlet* each = &greenlet;
