@@ -9,11 +9,8 @@
 #include <fern/wait.hpp>
 
 #include <chrono>
-#include <functional>
-#include <iterator>
 #include <memory>
 #include <optional>
-#include <ranges>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -28,9 +25,6 @@ using fern::Queue;
 using fern::spawn;
 
 using Log = std::vector<std::string>;
-
-static_assert(std::input_iterator<Queue<int>::Iterator>);
-static_assert(std::ranges::input_range<Queue<std::unique_ptr<int>>>);
 
 class QueueTest : public FernTest {
  protected:
@@ -325,73 +319,6 @@ TEST_F(QueueCloseTest, WaitingGettersAndPuttersAreToldInOrder) {
   fern::joinall(all);
   EXPECT_EQ(log, (Log{"putter 0", "putter 1", "getter 0", "getter 1"}));
   EXPECT_EQ(full.get(), 0);
-}
-
-TEST_F(QueueCloseTest, IterationEndsWhenItIsClosedAndEmpty) {
-  Queue<int> queue(2);
-  auto producer = spawn([&] {
-    for (int i = 0; i < 5; ++i) queue.put(i);
-    queue.close();
-  });
-  std::vector<int> got;
-  for (int& value : queue) got.push_back(value);
-  EXPECT_EQ(got, (std::vector{0, 1, 2, 3, 4}));
-  for (int value : queue) ADD_FAILURE() << value;
-}
-
-TEST_F(QueueTest, TakeTakesAndWaitsForNoMoreThanItGives) {
-  Queue<int> queue(1);
-  auto putter = spawn([&] {
-    for (int i = 1; i <= 3; ++i) queue.put(i);
-  });
-  std::vector<int> got;
-  for (int i : queue | std::views::take(2)) got.push_back(i);
-  for (int i : queue | std::views::take(1)) got.push_back(i);
-  EXPECT_EQ(got, (std::vector{1, 2, 3}));
-  putter.join();
-}
-
-TEST_F(QueueTest, AnIteratorPassesOverWhatNobodyLookedAt) {
-  Queue<int> queue;
-  for (int i = 1; i <= 4; ++i) queue.put(i);
-  queue.close();
-  auto it = queue.begin();
-  EXPECT_EQ(queue.size(), 4u);
-  std::ranges::advance(it, 2);
-  EXPECT_EQ(*it, 3);
-  EXPECT_EQ(*it, 3);
-  ++it;
-  EXPECT_FALSE(it == queue.end());
-  EXPECT_EQ(*it, 4);
-  ++it;
-  EXPECT_TRUE(it == queue.end());
-  EXPECT_TRUE(it == queue.end());
-}
-
-TEST_F(QueueTest, AnIteratorThatRanOutOfTimeHasTakenNothing) {
-  Queue<int> queue;
-  auto it = queue.begin();
-  EXPECT_THROW(fern::with_timeout(1ms, [&] { return *it; }), fern::TimeoutError);
-  queue.put(1);
-  EXPECT_EQ(*it, 1);
-}
-
-TEST_F(QueueCloseTest, SeveralMayIterateAndEachItemComesOnce) {
-  Queue<std::unique_ptr<int>> queue;
-  int sum = 0;
-  std::vector<Greenlet<void>> workers;
-  for (int i = 0; i < 3; ++i) {
-    workers.push_back(spawn([&] {
-      for (auto& value : queue) {
-        sum += *value;
-        fern::yield();
-      }
-    }));
-  }
-  for (int i = 1; i <= 100; ++i) queue.put(std::make_unique<int>(i));
-  queue.close();
-  fern::joinall(workers);
-  EXPECT_EQ(sum, 5050);
 }
 
 TEST_F(QueueTest, TheHubMayPutAndGetWhatIsThereButNotWait) {
