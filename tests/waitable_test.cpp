@@ -306,12 +306,9 @@ TEST_F(WaitableTest, WhatWasHandedOutMayGo) {
     semaphore->release();
   });
   std::size_t count = 0;
+  const Waitable set(*event);
   for (auto& thing : iwait({never, *semaphore, *event})) {
-    if (event != nullptr && thing == *event) {
-      event.reset();
-    } else {
-      semaphore.reset();
-    }
+    (thing == set ? event.reset() : semaphore.reset());
     if (++count == 2) break;
   }
   act.join();
