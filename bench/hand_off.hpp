@@ -12,17 +12,15 @@
 
 #include <cstdint>
 
-#include "limits.hpp"
+#include "rows.hpp"
 
 namespace rows {
 
-// This greenlet and whoever `start` makes of a function, a channel there and one back. An item is
-// one value, one way.
-template <class Start>
-void hand_off_to(benchmark::State& state, Start start) {
+// Two greenlets, a channel there and one back. An item is one value, one way.
+inline void channel(benchmark::State& state) {
   fern::Channel<std::int64_t> there;
   fern::Channel<std::int64_t> back;
-  auto other = start([&] {
+  auto other = fern::spawn([&] {
     for (const std::int64_t value : there) back.put(value + 1);
   });
   std::int64_t value = 0;
@@ -33,12 +31,7 @@ void hand_off_to(benchmark::State& state, Start start) {
   there.close();
   other.join();
   const auto rounds = static_cast<std::int64_t>(state.iterations());
-  limits::conclude(state, rounds * 2, value, rounds);
-}
-
-// Two greenlets.
-inline void hand_off(benchmark::State& state) {
-  hand_off_to(state, [](auto f) { return fern::spawn(f); });
+  conclude(state, rounds * 2, value, rounds);
 }
 
 // One greenlet puts and another gets: two switches for each value. An item is one of them.
@@ -54,10 +47,10 @@ inline void stream(benchmark::State& state) {
   channel.close();
   getter.join();
   const auto rounds = static_cast<std::int64_t>(state.iterations());
-  limits::conclude(state, rounds * 2, sum, rounds);
+  conclude(state, rounds * 2, sum, rounds);
 }
 
-// The same as hand_off by a select over two channels on the one side.
+// The same by a select over two channels on the one side.
 inline void select_hand_off(benchmark::State& state) {
   fern::Channel<std::int64_t> there;
   fern::Channel<std::int64_t> back;
@@ -74,7 +67,7 @@ inline void select_hand_off(benchmark::State& state) {
   there.close();
   other.join();
   const auto rounds = static_cast<std::int64_t>(state.iterations());
-  limits::conclude(state, rounds * 2, value, rounds);
+  conclude(state, rounds * 2, value, rounds);
 }
 
 // One greenlet puts into a queue and gets from it, without a switch. An item is one value.
@@ -86,7 +79,7 @@ inline void put_get(benchmark::State& state) {
     sum += queue.get();
   }
   const auto rounds = static_cast<std::int64_t>(state.iterations());
-  limits::conclude(state, rounds, sum, rounds);
+  conclude(state, rounds, sum, rounds);
 }
 
 // A mutex that nobody else wants.
@@ -99,7 +92,7 @@ inline void lock_unlock(benchmark::State& state) {
     mutex.unlock();
   }
   const auto rounds = static_cast<std::int64_t>(state.iterations());
-  limits::conclude(state, rounds, counted, rounds);
+  conclude(state, rounds, counted, rounds);
 }
 
 }  // namespace rows

@@ -6,12 +6,26 @@
 #include <thread>
 
 #include "hand_off.hpp"
+#include "limits.hpp"
 
 namespace {
 
-// As rows::hand_off, with the other greenlet in another thread.
+// As rows::channel, with the other greenlet in another thread.
 void between_hubs(benchmark::State& state) {
-  rows::hand_off_to(state, [](auto f) { return std::jthread(f); });
+  fern::Channel<std::int64_t> there;
+  fern::Channel<std::int64_t> back;
+  std::jthread other([&] {
+    for (const std::int64_t value : there) back.put(value + 1);
+  });
+  std::int64_t value = 0;
+  for (auto _ : state) {
+    there.put(value);
+    value = back.get();
+  }
+  there.close();
+  other.join();
+  const auto rounds = static_cast<std::int64_t>(state.iterations());
+  rows::conclude(state, rounds * 2, value, rounds);
 }
 
 // A rendezvous of OS threads: whoever comes second finds the other's value.
@@ -51,26 +65,22 @@ void between_os_threads(benchmark::State& state) {
   }
   there.put(-1);
   const auto rounds = static_cast<std::int64_t>(state.iterations());
-  limits::conclude(state, rounds * 2, value, rounds);
+  rows::conclude(state, rounds * 2, value, rounds);
 }
 
 }  // namespace
 
-BENCHMARK(limits::raw_jump)->Name("raw_jump");
-BENCHMARK(rows::hand_off)->Name("hand_off");
+BENCHMARK(limits::jump)->Name("jump");
+BENCHMARK(rows::channel)->Name("channel");
 BENCHMARK(rows::stream)->Name("stream");
 BENCHMARK(rows::select_hand_off)->Name("select_hand_off");
 BENCHMARK(rows::put_get)->Name("put_get");
 BENCHMARK(between_hubs)->UseRealTime();
 BENCHMARK(between_os_threads)->UseRealTime();
-BENCHMARK(limits::compare_exchange)->Name("compare_exchange");
+BENCHMARK(limits::cas_xchg)->Name("cas_xchg");
 BENCHMARK(rows::lock_unlock)->Name("lock_unlock");
 
 int main(int argc, char** argv) {
   std::thread([] {}).join();  // from now on
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  benchmark::RunSpecifiedBenchmarks();
-  benchmark::Shutdown();
-  return 0;
+  return rows::run(argc, argv);
 }

@@ -1,58 +1,69 @@
-// What does it cost to run somebody else? A greenlet's yield and spawn beside the limit, which is
-// the raw jump between two stacks, and beside what OS threads pay for the same.
-//
-// The process is bound to one processor, so that no row gains by a second one. Every row counts
-// what it did in the greenlets or threads themselves, and fails if the count is not what it must
-// be.
+// What does it cost to run somebody else? A greenlet's yield and switch beside the limit, which is
+// the raw jump between two stacks. Every row counts what it did in the greenlets themselves, and
+// fails if the count is not what it must be.
 #include <benchmark/benchmark.h>
-#include <linux/futex.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+#include <fern/event.hpp>
 #include <fern/greenlet.hpp>
 #include <fern/raw_greenlet.hpp>
 
-#include <atomic>
-#include <condition_variable>
+#include <algorithm>
 #include <cstdint>
-#include <mutex>
-#include <thread>
+#include <memory>
+#include <numeric>
+#include <random>
 #include <vector>
 
 #include "limits.hpp"
 
 namespace {
 
-// An item is one switch from one task to the next, unless said.
-using limits::conclude;
-
-BENCHMARK(limits::raw_jump)->Name("raw_jump");
-
-// ---- greenlets ----------------------------------------------------------------------------------
-
-// So many greenlets yield in turn, each so often that starting them does not count.
+// So many greenlets yield in turn.
 void yield(benchmark::State& state) {
-  constexpr std::int64_t turns = 2'000;
   const auto count = state.range(0);
-  std::int64_t counted = 0;
+  std::int64_t items = 0;
+  std::int64_t wrong = 0;
   std::vector<fern::Greenlet<void>> greenlets;
   for (auto _ : state) {
+    rows::Turns turns(count);
     for (std::int64_t i = 0; i < count; ++i) {
-      greenlets.push_back(fern::spawn([&] {
-        for (std::int64_t turn = 0; turn < turns; ++turn) {
-          ++counted;
-          fern::yield();
-        }
+      greenlets.push_back(fern::spawn([&] { turns.take([] { fern::yield(); }); }));
+    }
+    for (auto& greenlet : greenlets) greenlet.join();
+    greenlets.clear();
+    wrong += !turns.tell(state, items);
+  }
+  rows::conclude(state, items, wrong, 0);
+}
+BENCHMARK(yield)->Arg(2)->RangeMultiplier(10)->Range(1, 1'000'000)->UseManualTime();
+
+// The same with each greenlet's place in the ready queue drawn by lot, so that neighbours in time
+// are not neighbours in memory: each waits at its gate, and the gates open in that order.
+void yield_random(benchmark::State& state) {
+  const auto count = static_cast<std::size_t>(state.range(0));
+  std::int64_t items = 0;
+  std::int64_t wrong = 0;
+  std::vector<std::size_t> order(count);
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::shuffle(order.begin(), order.end(), std::minstd_rand(1));
+  std::vector<fern::Greenlet<void>> greenlets;
+  for (auto _ : state) {
+    rows::Turns turns(state.range(0));
+    const auto gates = std::make_unique<fern::Event[]>(count);
+    for (std::size_t i = 0; i < count; ++i) {
+      greenlets.push_back(fern::spawn([&turns, &gate = gates[i]] {
+        gate.wait();
+        turns.take([] { fern::yield(); });
       }));
     }
-    for (auto& greenlet : greenlets) {
-      greenlet.join();
-    }
+    fern::yield();
+    for (const std::size_t next : order) gates[next].set();
+    for (auto& greenlet : greenlets) greenlet.join();
     greenlets.clear();
+    wrong += !turns.tell(state, items);
   }
-  const auto yields = static_cast<std::int64_t>(state.iterations()) * count * turns;
-  conclude(state, yields, counted, yields);
+  rows::conclude(state, items, wrong, 0);
 }
-BENCHMARK(yield)->Arg(2)->Arg(1000);
+BENCHMARK(yield_random)->Arg(10'000)->Arg(100'000)->UseManualTime();
 
 // Two that yield at different places in the code. The processor expects each return to go where the
 // last call came from, which was the other one's place: who comes back by a return pays for a wrong
@@ -73,7 +84,7 @@ void yield_elsewhere(benchmark::State& state) {
   const auto seen = counted;
   stop = true;
   other.join();
-  conclude(state, rounds * 2, seen, rounds);
+  rows::conclude(state, rounds * 2, seen, rounds);
 }
 BENCHMARK(yield_elsewhere);
 
@@ -93,7 +104,7 @@ void raw_switch(benchmark::State& state) {
     }
   }
   const auto rounds = static_cast<std::int64_t>(state.iterations());
-  conclude(state, rounds * 2, counted, rounds);
+  rows::conclude(state, rounds * 2, counted, rounds);
 }
 BENCHMARK(raw_switch);
 
@@ -112,140 +123,12 @@ void raw_switch_value(benchmark::State& state) {
     }
   }
   const auto rounds = static_cast<std::int64_t>(state.iterations());
-  conclude(state, rounds * 2, counted, rounds);
+  rows::conclude(state, rounds * 2, counted, rounds);
 }
 BENCHMARK(raw_switch_value);
 
-// An item is one greenlet: spawned, run to its end and joined.
-void spawn_join(benchmark::State& state) {
-  std::int64_t counted = 0;
-  for (auto _ : state) {
-    fern::spawn([&] { ++counted; }).join();
-  }
-  const auto rounds = static_cast<std::int64_t>(state.iterations());
-  conclude(state, rounds, counted, rounds);
-}
-BENCHMARK(spawn_join);
-
-// ---- OS threads
-// -----------------------------------------------------------------------------------
-
-// Two threads that wake each other in turn: the ball says whose turn it is, and -1 ends the game.
-class CondvarBall {
- public:
-  void pass(int to) {
-    const std::lock_guard lock(mutex_);
-    turn_ = to;
-    changed_.notify_one();
-  }
-  bool wait(int me) {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return turn_ == me || turn_ < 0; });
-    return turn_ == me;
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  int turn_ = 0;
-};
-
-class FutexBall {
- public:
-  void pass(int to) {
-    turn_.store(to, std::memory_order_release);
-    call(FUTEX_WAKE_PRIVATE, 1);
-  }
-  bool wait(int me) {
-    for (;;) {
-      const int turn = turn_.load(std::memory_order_acquire);
-      if (turn == me || turn < 0) {
-        return turn == me;
-      }
-      call(FUTEX_WAIT_PRIVATE, turn);
-    }
-  }
-
- private:
-  void call(int operation, int value) {
-    static_assert(sizeof turn_ == sizeof(int));
-    ::syscall(SYS_futex, &turn_, operation, value, nullptr, nullptr, 0);
-  }
-  std::atomic<int> turn_{0};
-};
-
-class PipeBall {
- public:
-  PipeBall() {
-    if (::pipe(ends_[0]) != 0 || ::pipe(ends_[1]) != 0) {
-      throw std::bad_alloc();
-    }
-  }
-  PipeBall(const PipeBall&) = delete;
-  PipeBall& operator=(const PipeBall&) = delete;
-  ~PipeBall() {
-    for (auto& pipe : ends_) {
-      ::close(pipe[0]);
-      ::close(pipe[1]);
-    }
-  }
-  void pass(int to) {
-    const char byte = to < 0 ? 'q' : 'b';
-    if (::write(ends_[to < 0 ? 1 : to][1], &byte, 1) != 1) {
-      std::abort();
-    }
-  }
-  bool wait(int me) {
-    char byte = 'q';
-    return ::read(ends_[me][0], &byte, 1) == 1 && byte == 'b';
-  }
-
- private:
-  int ends_[2][2] = {};
-};
-
-template <class Ball>
-void ping_pong(benchmark::State& state) {
-  Ball ball;
-  std::int64_t counted = 0;
-  std::thread other([&] {
-    while (ball.wait(1)) {
-      ++counted;
-      ball.pass(0);
-    }
-  });
-  for (auto _ : state) {
-    ball.pass(1);
-    ball.wait(0);
-  }
-  ball.pass(-1);
-  other.join();
-  const auto rounds = static_cast<std::int64_t>(state.iterations());
-  conclude(state, rounds * 2, counted, rounds);
-}
-BENCHMARK(ping_pong<CondvarBall>)->Name("thread_condvar")->UseRealTime();
-BENCHMARK(ping_pong<FutexBall>)->Name("thread_futex")->UseRealTime();
-BENCHMARK(ping_pong<PipeBall>)->Name("thread_pipe")->UseRealTime();
-
-void thread_create_join(benchmark::State& state) {
-  std::int64_t counted = 0;
-  for (auto _ : state) {
-    std::thread([&] { ++counted; }).join();
-  }
-  const auto rounds = static_cast<std::int64_t>(state.iterations());
-  conclude(state, rounds, counted, rounds);
-}
-BENCHMARK(thread_create_join)->UseRealTime();
-
 }  // namespace
 
-int main(int argc, char** argv) {
-  limits::bind_to_one_processor();
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) {
-    return 2;
-  }
-  benchmark::RunSpecifiedBenchmarks();
-  benchmark::Shutdown();
-  return 0;
-}
+BENCHMARK(limits::jump)->Name("jump");
+
+int main(int argc, char** argv) { return rows::run_on_one_processor(argc, argv); }

@@ -14,6 +14,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "rows.hpp"
+
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -31,6 +33,7 @@ void sleep_late(benchmark::State& state) {
     if (late.front() < 0) state.SkipWithError("a sleep ended early");
     state.SetIterationTime(static_cast<double>(late[late.size() / 2]) / 1e9);
   }
+  state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations()));
 }
 BENCHMARK(sleep_late)->Arg(100)->Arg(1'000)->Arg(7'300)->UseManualTime()->Iterations(3);
 
@@ -40,15 +43,18 @@ void timeout_start_cancel(benchmark::State& state) {
     sleepers.push_back(fern::spawn([i] { fern::sleep(std::chrono::seconds(1000 + i % 1000)); }));
   }
   fern::yield();
+  std::int64_t counted = 0;
   const fern::Deadline later = std::chrono::seconds(500);
   for (auto _ : state) {
     fern::Timeout timeout(later);
     benchmark::DoNotOptimize(timeout);
+    ++counted;
   }
+  rows::conclude(state, counted, counted, static_cast<std::int64_t>(state.iterations()));
   fern::killall(sleepers);
 }
-BENCHMARK(timeout_start_cancel)->Arg(0)->Arg(1'000)->Arg(100'000);
+BENCHMARK(timeout_start_cancel)->RangeMultiplier(10)->Range(1, 1'000'000);
 
 }  // namespace
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) { return rows::run_on_one_processor(argc, argv); }

@@ -1,0 +1,158 @@
+// The limits: what the machine does when nobody schedules. Boost.Context 1.81's bare jump, alone
+// and round over many stacks; one compare-exchange and one exchange; a guard page and the first
+// touch of a fresh stack; libuv's timers.
+#include <sys/mman.h>
+#include <uv.h>
+
+#include <algorithm>
+#include <boost/context/detail/fcontext.hpp>
+#include <boost/context/fiber.hpp>
+#include <cstdlib>
+#include <numeric>
+#include <random>
+#include <vector>
+
+#include "limits.hpp"
+
+namespace {
+
+namespace context = boost::context::detail;
+
+void fiber(benchmark::State& state) {
+  std::int64_t counted = 0;
+  boost::context::fiber other([&](boost::context::fiber&& main) {
+    for (;;) {
+      ++counted;
+      main = std::move(main).resume();
+    }
+    return std::move(main);
+  });
+  for (auto _ : state) other = std::move(other).resume();
+  auto rounds = static_cast<std::int64_t>(state.iterations());
+  rows::conclude(state, rounds * 2, counted, rounds);
+}
+BENCHMARK(fiber);
+
+// ---- round over many stacks: each jumps straight to the next one of a ring
+
+struct Ring {
+  std::vector<context::fcontext_t> at;
+  std::vector<std::uint32_t> next;
+  std::int64_t left = 0;
+  context::fcontext_t home = nullptr;
+};
+Ring ring;
+
+// Who jumps on hands over his number, so that the next one can say where he stopped.
+void go_round(context::transfer_t from) {
+  auto self = static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(from.data));
+  ring.home = from.fctx;
+  from = context::jump_fcontext(from.fctx, nullptr);  // made: wait for the start
+  for (;;) {
+    auto before = reinterpret_cast<std::uintptr_t>(from.data);
+    (before == UINT32_MAX ? ring.home : ring.at[before]) = from.fctx;
+    if (--ring.left <= 0) {
+      from = context::jump_fcontext(ring.home,
+                                    reinterpret_cast<void*>(static_cast<std::uintptr_t>(self)));
+    } else {
+      from = context::jump_fcontext(ring.at[ring.next[self]],
+                                    reinterpret_cast<void*>(static_cast<std::uintptr_t>(self)));
+    }
+  }
+}
+
+void jump_round(benchmark::State& state) {
+  const auto count = static_cast<std::size_t>(state.range(0));
+  const bool random = state.range(1) != 0;
+  constexpr std::size_t stride = 64 * 1024;
+  auto* stacks = static_cast<char*>(mmap(nullptr, count * stride, PROT_READ | PROT_WRITE,
+                                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+  madvise(stacks, count * stride, MADV_NOHUGEPAGE);
+  ring = {};
+  ring.at.resize(count);
+  ring.next.resize(count);
+  std::vector<std::uint32_t> order(count);
+  std::iota(order.begin(), order.end(), 0u);
+  if (random) std::shuffle(order.begin(), order.end(), std::minstd_rand(1));
+  for (std::size_t i = 0; i < count; ++i) ring.next[order[i]] = order[(i + 1) % count];
+  for (std::size_t i = 0; i < count; ++i) {
+    // Coloured, as a library that cares does: equal strides share a few sets of the caches.
+    char* top = stacks + (i + 1) * stride - i % 16 * 128;
+    auto made = context::make_fcontext(top, stride / 2, go_round);
+    ring.at[i] = context::jump_fcontext(made, reinterpret_cast<void*>(i)).fctx;
+  }
+  constexpr std::int64_t rounds = 20;
+  for (auto _ : state) {
+    ring.left = static_cast<std::int64_t>(count) * rounds;
+    auto back = context::jump_fcontext(
+        ring.at[order[0]], reinterpret_cast<void*>(static_cast<std::uintptr_t>(UINT32_MAX)));
+    ring.at[reinterpret_cast<std::uintptr_t>(back.data)] = back.fctx;
+  }
+  rows::conclude(
+      state,
+      static_cast<std::int64_t>(state.iterations()) * static_cast<std::int64_t>(count) * rounds,
+      ring.left, 0);
+  munmap(stacks, count * stride);
+}
+BENCHMARK(jump_round)->Args({10'000, 0})->Args({100'000, 0})->Args({10'000, 1})->Args({100'000, 1});
+
+// What so many guarded stacks cost before anybody runs on them: a guard page and a page touched.
+void fresh_stack(benchmark::State& state) {
+  constexpr std::size_t stride = 256 * 1024;
+  constexpr int guard_install = 102;  // MADV_GUARD_INSTALL
+  const auto count = static_cast<std::size_t>(state.range(0));
+  std::int64_t counted = 0;
+  for (auto _ : state) {
+    state.PauseTiming();
+    auto* stacks = static_cast<char*>(mmap(nullptr, count * stride, PROT_READ | PROT_WRITE,
+                                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+    if (stacks == MAP_FAILED) {
+      state.SkipWithError("no address space");
+      return;
+    }
+    madvise(stacks, count * stride, MADV_NOHUGEPAGE);
+    state.ResumeTiming();
+    for (std::size_t i = 0; i < count; ++i) {
+      char* bottom = stacks + i * stride;
+      if (madvise(bottom, 4096, guard_install) < 0) mprotect(bottom, 4096, PROT_NONE);
+      static_cast<volatile char*>(bottom)[stride - 64] = 1;
+      ++counted;
+    }
+    state.PauseTiming();
+    munmap(stacks, count * stride);
+    state.ResumeTiming();
+  }
+  rows::conclude(state, counted, counted,
+                 static_cast<std::int64_t>(state.iterations()) * static_cast<std::int64_t>(count));
+}
+BENCHMARK(fresh_stack)->Arg(100'000)->Iterations(1);
+
+void uv_timer_start_stop(benchmark::State& state) {
+  uv_loop_t loop;
+  uv_loop_init(&loop);
+  std::vector<uv_timer_t> pending(static_cast<std::size_t>(state.range(0)));
+  std::uint64_t later = 1'000'000;
+  for (auto& each : pending) {
+    uv_timer_init(&loop, &each);
+    uv_timer_start(&each, [](uv_timer_t*) {}, later++ % 2'000'000, 0);
+  }
+  uv_timer_t timer;
+  uv_timer_init(&loop, &timer);
+  for (auto _ : state) {
+    uv_timer_start(&timer, [](uv_timer_t*) {}, 500'000, 0);
+    uv_timer_stop(&timer);
+  }
+  rows::conclude(state, static_cast<std::int64_t>(state.iterations()), 0, 0);
+  for (auto& each : pending) uv_close(reinterpret_cast<uv_handle_t*>(&each), nullptr);
+  uv_close(reinterpret_cast<uv_handle_t*>(&timer), nullptr);
+  uv_run(&loop, UV_RUN_DEFAULT);
+  uv_loop_close(&loop);
+}
+BENCHMARK(uv_timer_start_stop)->Arg(1'000'000);
+
+}  // namespace
+
+BENCHMARK(limits::jump)->Name("jump");
+BENCHMARK(limits::cas_xchg)->Name("cas_xchg");
+
+int main(int argc, char** argv) { return rows::run_on_one_processor(argc, argv); }

@@ -1,0 +1,174 @@
+"""The rows of the suite: which program does a row's work for whom, what its limit is, and how near Fern must come.
+
+A program prints Google Benchmark's JSON for the rows that a pattern names. Rounds go in turn (A B A B ...), so that a
+machine that changes its speed changes all of them; medians are compared, never single runs.
+"""
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import statistics
+import subprocess
+
+HERE = pathlib.Path(__file__).resolve().parent
+PYTHON = "/usr/bin/python3"  # Debian's, which has Debian's gevent
+ROUNDS = 7
+
+# {name: how it is started}: {build} and {here} are filled in, {row} is the pattern of one row.
+GOOGLE = ["--benchmark_filter={row}", "--benchmark_format=json", "--benchmark_min_time=0.1"]
+PROGRAMS = {
+    "switch": ["{build}/bench/switch_bench", *GOOGLE],
+    "spawn": ["{build}/bench/spawn_bench", *GOOGLE],
+    "queue_threads": ["{build}/bench/queue_threads_bench", *GOOGLE],
+    "threads": ["{build}/bench/threads_bench", *GOOGLE],
+    "queue": ["{build}/bench/queue_bench", *GOOGLE],
+    "timer": ["{build}/bench/timer_bench", *GOOGLE],
+    "raw": ["{build}/bench/raw_peer", *GOOGLE],
+    "Boost.Fiber": ["{build}/bench/boost_fiber_peer", *GOOGLE],
+    "state-threads": ["{build}/bench/st_peer", *GOOGLE],
+    "Go": ["{build}/bench/go_peer", "-filter={row}"],
+    "greenlet": [PYTHON, "{here}/peers/python_rows.py", "greenlet", "--filter={row}"],
+    "gevent": [PYTHON, "{here}/peers/python_rows.py", "gevent", "--filter={row}"],
+    "eventlet": [PYTHON, "{here}/peers/python_rows.py", "eventlet", "--filter={row}"],
+}
+# These bind their threads themselves.
+FREE = {"threads", "hubs"}
+TOO_FEW = "too few processors"
+
+
+@dataclasses.dataclass
+class Row:
+    """One line of the table. `bar` is the most that Fern may take, in units of the limit; None: only shown."""
+    name: str
+    fern: tuple  # (program, row)
+    limit: tuple
+    bar: float | None
+    peers: dict  # {peer: row}
+    unit: str = "ns"
+    better: str = "lower"
+
+
+EVERYBODY = ("Boost.Fiber", "state-threads", "Go", "gevent", "eventlet")
+
+MICRO = [
+    Row("switch", ("switch", "raw_switch"), ("raw", "jump"), 1.3, {"boost::context": ("raw", "fiber"), "greenlet": "switch"}),
+    Row("yield/2", ("switch", "yield/2"), ("raw", "jump"), 1.3, dict.fromkeys(EVERYBODY, "yield/2")),
+    Row("yield/1000", ("switch", "yield/1000"), ("raw", "jump"), 1.6, dict.fromkeys(EVERYBODY, "yield/1000")),
+    Row("yield/10000", ("switch", "yield/10000"), ("raw", "jump_round/10000/0"), 2.0,
+        dict.fromkeys(("Boost.Fiber", "state-threads", "Go"), "yield/10000")),
+    Row("yield/100000", ("switch", "yield/100000"), ("raw", "jump_round/100000/0"), 2.4,
+        dict.fromkeys(("Boost.Fiber", "Go"), "yield/100000")),
+    Row("yield_random/10000", ("switch", "yield_random/10000"), ("raw", "jump_round/10000/1"), 2.4, {}),
+    Row("yield_random/100000", ("switch", "yield_random/100000"), ("raw", "jump_round/100000/1"), 2.4, {}),
+    Row("channel", ("queue", "channel"), ("raw", "jump"), 3.6,
+        dict.fromkeys(("Boost.Fiber", "Go", "gevent", "eventlet"), "channel")),
+    Row("lock_unlock", ("queue_threads", "lock_unlock"), ("raw", "cas_xchg"), 1.35, dict.fromkeys(EVERYBODY, "lock_unlock")),
+    Row("spawn_join", ("spawn", "spawn_join"), ("raw", "jump"), 7.3, dict.fromkeys(EVERYBODY, "spawn_join") | {"std::thread": ("threads", "thread_spawn_join/1")}),
+    Row("spawn_batch/10000", ("spawn", "spawn_batch/10000"), ("raw", "jump"), 8.2,
+        dict.fromkeys(EVERYBODY, "spawn_batch/10000")),
+    Row("alive/100000", ("spawn", "alive/100000"), ("raw", "jump"), 45, dict.fromkeys(("Boost.Fiber", "Go"), "alive/100000")),
+    Row("alive_cold/100000", ("spawn", "alive_cold/100000"), ("raw", "fresh_stack/100000"), 1.3, {}),
+    Row("skynet", ("spawn", "skynet"), ("raw", "jump"), 36, dict.fromkeys(("Boost.Fiber", "Go"), "skynet")),
+    Row("timeout/1000000", ("timer", "timeout_start_cancel/1000000"), ("raw", "uv_timer_start_stop/1000000"), 0.5, {}),
+]
+
+
+class Missing(Exception):
+    """The row cannot be had: a program was not built, its package is not installed, or the machine is too small."""
+
+
+class Wrong(Exception):
+    """A program failed, or found its own result wrong."""
+
+
+def bound():
+    """What a program is started with: one processor, the same for all."""
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+
+
+def start(build, program, row):
+    """The nanoseconds that an item of the row takes."""
+    pattern = f"^{re.escape(row)}(/iterations:[0-9]+)?(/(manual|real)_time)?$"
+    command = [part.format(build=build, here=HERE, row=pattern) for part in PROGRAMS[program]]
+    if not pathlib.Path(command[0]).exists():
+        raise Missing(f"{program} is not there")
+    result = subprocess.run(command, capture_output=True, text=True, preexec_fn=None if program in FREE else bound)
+    if result.returncode:
+        if "ModuleNotFoundError" in result.stderr:
+            raise Missing(f"{program} is not installed")
+        raise Wrong(f"{program}, {row}: {result.stderr or result.returncode}")
+    if not result.stdout.strip():  # what Google Benchmark prints when no row matches
+        raise Wrong(f"{program} has no row {row}")
+    rows = [each for each in json.loads(result.stdout)["benchmarks"] if each.get("run_type") == "iteration"]
+    if not rows:
+        raise Wrong(f"{program} has no row {row}")
+    if rows[0].get("error_occurred"):
+        error = Missing if rows[0]["error_message"] == TOO_FEW else Wrong
+        raise error(f"{program}, {row}: {rows[0]['error_message']}")
+    return 1e9 / rows[0]["items_per_second"]
+
+
+def median_and_spread(samples):
+    middle = statistics.median(samples)
+    return middle, statistics.median(abs(sample - middle) for sample in samples)
+
+
+def measure(build, row, rounds, with_peers, say):
+    """The row as bench.json has it; None if it is Fern or the limit that is missing."""
+    who = {"fern": row.fern, "limit": row.limit}
+    if with_peers:
+        who |= {name: peer if isinstance(peer, tuple) else (name, peer) for name, peer in row.peers.items()}
+    samples = {name: [] for name in who}
+    for _ in range(rounds):
+        for name in list(who):
+            try:
+                samples[name].append(start(build, *who[name]))
+            except Missing as missing:
+                say(f"left out of {row.name}: {missing}")
+                del who[name], samples[name]
+                if name in ("fern", "limit"):
+                    return None
+    values = {name: median_and_spread(each) for name, each in samples.items()}
+    return conclude(row.name, row.unit, row.better, row.bar, values)
+
+
+def conclude(name, unit, better, bar, values):
+    """A row of bench.json from {fern, limit, peer...: (median, spread)}."""
+    fern = values["fern"][0]
+    limit = values["limit"][0]
+    peers = {peer: value for peer, (value, _) in values.items() if peer not in ("fern", "limit")}
+    best = (min if better == "lower" else max)(peers.values(), default=None)
+    return {
+        "row": name, "unit": unit, "better": better, "limit": limit, "fern": fern, "peers": peers,
+        "ratio_to_limit": fern / limit, "ratio_to_best_peer": fern / best if best else None,
+        "bar": bar, "spread": {who: spread for who, (_, spread) in values.items()},
+    }
+
+
+def kept(result):
+    """Whether a row of bench.json meets its bar; None if it has none."""
+    if result["bar"] is None:
+        return None
+    return result["ratio_to_limit"] <= result["bar"] if result["better"] == "lower" else \
+        result["ratio_to_limit"] >= result["bar"]
+
+
+def run_micro(build, rounds, with_peers, say, only=re.compile(".")):
+    results = []
+    for row in MICRO:
+        if not only.search(row.name):
+            continue
+        result = measure(build, row, rounds, with_peers, say)
+        if result is not None:
+            results.append(result)
+            say(line(result))
+    return results
+
+
+def line(result):
+    mark = {True: "met   ", False: "MISSED", None: "      "}[kept(result)]
+    bar = "" if result["bar"] is None else f" (bar {result['bar']:g})"
+    peers = ", ".join(f"{name} {value:,.1f}" for name, value in sorted(result["peers"].items(), key=lambda item: item[1]))
+    return (f"{mark} {result['row']:20} {result['fern']:12,.1f} {result['unit']}  {result['ratio_to_limit']:6.2f} x limit"
+            f"{bar}  {peers}")
