@@ -1,117 +1,172 @@
 #!/usr/bin/env python3
-"""Runs the benchmarks, prints a table with ratios to the raw jump, and writes BUILD/bench.json.
+"""Draws what the suite has written: one page that needs nothing else, and a PNG of each plot beside it.
 
-    bench/report.py BUILD [--repetitions N] [--filter REGEX] [NOUN...]
-
-Rows of one program run interleaved, so that a machine that changes its speed changes all of them. A row that
-found its own result wrong makes the run fail.
+    bench/report.py BUILD     reads BUILD/bench.json, writes BUILD/bench.html and BUILD/bench-*.png
 """
-import argparse
+import base64
+import html
+import io
 import json
-import os
+import math
 import pathlib
-import platform
-import re
-import statistics
-import subprocess
 import sys
-import tempfile
 
-# Ratios are to this row of the same program, if it has it.
-LIMIT = "raw_jump"
-UNIT_NS = {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}
+import suite
 
+INK, PALE, OURS, WORSE = "#24292f", "#8c959f", "#2da44e", "#cf222e"
 
-def machine():
-    model = "unknown processor"
-    for line in open("/proc/cpuinfo"):
-        if line.startswith("model name"):
-            model = line.split(":", 1)[1].strip()
-            break
-    return f"{model}, {len(os.sched_getaffinity(0))} cores, Linux {platform.release()}"
-
-
-def run(program, arguments):
-    """The raw rows of one program, as Google Benchmark writes them."""
-    with tempfile.NamedTemporaryFile(suffix=".json") as out:
-        command = [
-            program, f"--benchmark_out={out.name}", "--benchmark_out_format=json",
-            f"--benchmark_repetitions={arguments.repetitions}", "--benchmark_enable_random_interleaving=true",
-            f"--benchmark_filter={arguments.filter}",
-        ]
-        result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        text = pathlib.Path(out.name).read_text()
-    if result.returncode or not text:
-        print(result.stdout)
-        sys.exit(f"{program.name}: exit {result.returncode}")
-    return [row for row in json.loads(text)["benchmarks"] if row["run_type"] == "iteration"]
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; color: #24292f; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
+h1, h2 { line-height: 1.2; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; font-size: 14px; }
+th, td { padding: .3rem .6rem; border-bottom: 1px solid #d0d7de; text-align: right; white-space: nowrap; }
+th:first-child, td:first-child, td.peers { text-align: left; }
+td.peers { white-space: normal; min-width: 22rem; }
+.met { color: #1a7f37; } .missed { color: #cf222e; font-weight: 600; }
+figure { margin: 1.5rem 0; } img { max-width: 100%; height: auto; } figcaption { color: #57606a; }
+"""
 
 
-def place(row):
-    """Where a row stands in its program, whose runs are interleaved."""
-    return row["family_index"], row["per_family_instance_index"]
+def plots():
+    """matplotlib, or None where it is not installed: the page then has its tables only."""
+    try:
+        import matplotlib
+    except ImportError:
+        return None
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+    pyplot.rcParams.update({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False})
+    return pyplot
 
 
-def summarise(rows):
-    """[{name, ns, mad, error}] in the program's order: the median over repetitions and its deviation.
+def save(figure, folder, name):
+    """The PNG's bytes; kept beside the page, too."""
+    out = io.BytesIO()
+    figure.savefig(out, format="png", dpi=130, bbox_inches="tight")
+    (folder / f"bench-{name}.png").write_bytes(out.getvalue())
+    return out.getvalue()
 
-    A row with items counts the time of an item; one without, that of an iteration.
-    """
-    by_name = {}
+
+def short(value):
+    if value == 0 or math.isnan(value):
+        return "0"
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:,.1f}" if abs(value) >= 10 else f"{value:,.2f}"
+
+
+def ratios_plot(pyplot, rows):
+    """How far each row is from its bar: 1 is just met."""
+    judged = [row for row in rows if row["bar"]]
+    shares = [row["ratio_to_limit"] / row["bar"] if row["better"] == "lower" else row["bar"] / row["ratio_to_limit"]
+              for row in judged]
+    figure, axes = pyplot.subplots(figsize=(9, 0.32 * len(judged) + 1))
+    places = range(len(judged))
+    axes.barh(places, shares, color=[OURS if share <= 1 else WORSE for share in shares], height=0.65)
+    axes.axvline(1, color=INK, linewidth=1)
+    axes.set_yticks(places, [row["row"] for row in judged])
+    axes.invert_yaxis()
+    axes.set_xlabel("share of what the bar allows (left of the line: met)")
+    for place, share in zip(places, shares):
+        axes.text(share + 0.01, place, f"{share:.2f}", va="center", fontsize=9)
+    axes.set_xlim(0, max([1.15, *shares]) * 1.1)
+    return figure
+
+
+def peers_plot(pyplot, row):
+    """One row beside its peers, on a logarithmic scale: they are often ten times apart."""
+    values = {"Fern": row["fern"], **row["peers"]}
+    order = sorted(values, key=values.get, reverse=row["better"] == "higher")
+    figure, axes = pyplot.subplots(figsize=(7, 0.34 * (len(order) + 1) + 0.9))
+    places = range(len(order))
+    axes.barh(places, [values[name] for name in order], color=[OURS if name == "Fern" else PALE for name in order],
+              height=0.65)
+    wide = max(values.values()) / max(min(values.values()), 1e-9) > 20
+    if wide:
+        axes.set_xscale("log")
+    axes.axvline(row["limit"], color=INK, linewidth=1, linestyle="--")
+    axes.set_yticks(places, order)
+    axes.invert_yaxis()
+    for place, name in enumerate(order):
+        axes.annotate(short(values[name]), (values[name], place), (4, 0), textcoords="offset points", va="center",
+                      fontsize=9)
+    axes.margins(x=0.18)
+    axes.set_xlabel(f"{row['unit']}, {row['better']} is better; dashed: the limit, {short(row['limit'])}")
+    axes.set_title(row["row"], loc="left", fontsize=11)
+    return figure
+
+
+def curve_plot(pyplot, curve):
+    figure, axes = pyplot.subplots(figsize=(7, 3.6))
+    for name, points in curve["lines"].items():
+        axes.errorbar([each["x"] for each in points], [each["y"] for each in points],
+                      [each["spread"] for each in points], marker="o", markersize=4, capsize=2,
+                      color=OURS if name == "fern" else PALE, label=name)
+    axes.set_xscale("log")
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel(curve["x"])
+    axes.set_ylabel(curve["unit"])
+    axes.set_title(curve["curve"], loc="left", fontsize=11)
+    if len(curve["lines"]) > 1:
+        axes.legend(frameon=False)
+    return figure
+
+
+def table(rows):
+    lines = ["<tr><th>row</th><th>Fern</th><th></th><th>limit</th><th>× limit</th><th>bar</th><th>× best peer</th>"
+             "<th style='text-align:left'>peers</th></tr>"]
     for row in rows:
-        by_name.setdefault(row["run_name"], []).append(row)
-    summary = []
-    for name, repetitions in sorted(by_name.items(), key=lambda item: place(item[1][0])):
-        errors = [row["error_message"] for row in repetitions if row.get("error_occurred")]
-        times = [
-            1e9 / row["items_per_second"] if "items_per_second" in row
-            else row["real_time"] * UNIT_NS[row["time_unit"]]
-            for row in repetitions if not row.get("error_occurred")
-        ]
-        median = statistics.median(times) if times else None
-        summary.append({
-            "name": re.sub(r"/(real_time|manual_time|process_time|iterations:\d+|threads:1)", "", name),
-            "ns": median,
-            "mad": statistics.median(abs(t - median) for t in times) if times else None,
-            "error": errors[0] if errors else None,
-        })
-    return summary
+        kept = suite.kept(row)
+        mark = "" if kept is None else f" class='{'met' if kept else 'missed'}'"
+        best = short(row["ratio_to_best_peer"]) if row["ratio_to_best_peer"] else ""
+        order = sorted(row["peers"].items(), key=lambda item: item[1], reverse=row["better"] == "higher")
+        peers = ", ".join(f"{html.escape(name)} {short(value)}" for name, value in order)
+        lines.append(
+            f"<tr><td>{html.escape(row['row'])}</td><td>{short(row['fern'])}</td><td>{row['unit']}</td>"
+            f"<td>{short(row['limit'])}</td><td{mark}>{row['ratio_to_limit']:.2f}</td>"
+            f"<td>{'' if row['bar'] is None else format(row['bar'], 'g')}</td><td>{best}</td>"
+            f"<td class='peers'>{peers}</td></tr>")
+    return "<div class='scroll'><table>" + "\n".join(lines) + "</table></div>"
 
 
-def table(noun, rows):
-    limit = next((row["ns"] for row in rows if row["name"].split("/")[0] == LIMIT), None)
-    print(f"\n| {noun} | ns | ± | × raw jump |\n|---|---:|---:|---:|")
-    for row in rows:
-        if row["error"]:
-            print(f"| {row['name']} | wrong: {row['error']} | | |")
-            continue
-        row["ratio"] = row["ns"] / limit if limit else None
-        ratio = f"{row['ratio']:,.2f}" if limit else ""
-        print(f"| {row['name']} | {row['ns']:,.1f} | {row['mad']:,.1f} | {ratio} |")
+def figure_tag(png, caption):
+    return (f"<figure><img alt='{html.escape(caption)}' src='data:image/png;base64,{base64.b64encode(png).decode()}'>"
+            f"<figcaption>{html.escape(caption)}</figcaption></figure>")
 
 
-def main():
-    options = argparse.ArgumentParser(usage=__doc__)
-    options.add_argument("build", type=pathlib.Path)
-    options.add_argument("nouns", nargs="*")
-    options.add_argument("--repetitions", type=int, default=7)
-    options.add_argument("--filter", default=".")
-    arguments = options.parse_args()
+def write(results, folder):
+    """The page's path."""
+    rows, curves = results["rows"], results["curves"]
+    judged = [row for row in rows if row["bar"]]
+    met = sum(1 for row in judged if suite.kept(row))
+    parts = [
+        "<!doctype html><html lang='en'><meta charset='utf-8'><meta name='viewport' content='width=device-width'>",
+        f"<title>Fern, measured</title><style>{STYLE}</style><h1>Fern, measured</h1>",
+        f"<p>{html.escape(results['machine'])}; {results['seconds'] // 60} minutes. Each row is the median of runs taken "
+        "in turn with the limit's and the peers'. Only ratios carry over to another machine.</p>",
+        f"<p>{met} of {len(judged)} rows with a bar meet it.</p>", table(rows)]
+    pyplot = plots()
+    if pyplot is not None:
+        def add(figure, name, caption):
+            parts.append(figure_tag(save(figure, folder, name), caption))
+            pyplot.close(figure)
 
-    programs = sorted((arguments.build / "bench").glob("*_bench"))
-    nouns = {program.name.removesuffix("_bench"): program for program in programs}
-    chosen = arguments.nouns or list(nouns)
-    results = {}
-    print(machine())
-    for noun in chosen:
-        if noun not in nouns:
-            sys.exit(f"no benchmark of {noun}: there are {', '.join(nouns)}")
-        results[noun] = summarise(run(nouns[noun].resolve(), arguments))
-        table(noun, results[noun])
-    (arguments.build / "bench.json").write_text(json.dumps({"machine": machine(), "benchmarks": results}, indent=1))
-    wrong = [row["name"] for rows in results.values() for row in rows if row["error"]]
-    return f"wrong results: {', '.join(wrong)}" if wrong else 0
+        if judged:
+            add(ratios_plot(pyplot, rows), "bars", "Every row with a bar: how much of what the bar allows it takes.")
+        parts.append("<h2>Beside the peers</h2>")
+        for row in rows:
+            if row["peers"]:
+                add(peers_plot(pyplot, row), row["row"].replace("/", "-"), f"{row['row']}, beside its peers")
+        if curves:
+            parts.append("<h2>How cost grows</h2>")
+        for curve in curves:
+            add(curve_plot(pyplot, curve), f"growth-{curve['curve']}", f"{curve['unit']}, by {curve['x']}")
+    page = folder / "bench.html"
+    page.write_text("\n".join(parts))
+    return page
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    build = pathlib.Path(sys.argv[1])
+    print(write(json.loads((build / "bench.json").read_text()), build))

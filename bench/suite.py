@@ -70,6 +70,11 @@ MICRO = [
     Row("alive/100000", ("spawn", "alive/100000"), ("raw", "jump"), 45, dict.fromkeys(("Boost.Fiber", "Go"), "alive/100000")),
     Row("alive_cold/100000", ("spawn", "alive_cold/100000"), ("raw", "fresh_stack/100000"), 1.3, {}),
     Row("skynet", ("spawn", "skynet"), ("raw", "jump"), 36, dict.fromkeys(("Boost.Fiber", "Go"), "skynet")),
+    Row("os_threads", ("queue", "channel"), ("raw", "jump"), None, {
+        "condvar": ("threads", "thread_condvar/1"), "condvar, two cores": ("threads", "thread_condvar/2"),
+        "futex": ("threads", "thread_futex/1"), "futex, two cores": ("threads", "thread_futex/2"),
+        "pipe": ("threads", "thread_pipe/1"), "pipe, two cores": ("threads", "thread_pipe/2"),
+        "sched_yield": ("threads", "thread_sched_yield/1")}),
     Row("timeout/1000000", ("timer", "timeout_start_cancel/1000000"), ("raw", "uv_timer_start_stop/1000000"), 0.5, {}),
 ]
 
@@ -154,16 +159,12 @@ def kept(result):
         result["ratio_to_limit"] >= result["bar"]
 
 
-def run_micro(build, rounds, with_peers, say, only=re.compile(".")):
-    results = []
+def run_micro(build, rounds, with_peers, say, only):
     for row in MICRO:
-        if not only.search(row.name):
-            continue
-        result = measure(build, row, rounds, with_peers, say)
-        if result is not None:
-            results.append(result)
-            say(line(result))
-    return results
+        if only.search(row.name):
+            result = measure(build, row, rounds, with_peers, say)
+            if result is not None:
+                yield result
 
 
 def line(result):

@@ -4,10 +4,12 @@ import json
 import os
 import pathlib
 import subprocess
+import sys
 import tempfile
 import unittest
 
 BUILD = pathlib.Path(os.environ["FERN_BUILD"])
+SOURCE = pathlib.Path(os.environ["FERN_SOURCE"])
 SMALL = "--benchmark_filter=-(00000|skynet)"  # nothing with 100,000 or more
 
 
@@ -25,6 +27,50 @@ class Benchmarks(unittest.TestCase):
                 self.assertTrue(rows)
                 self.assertEqual([row["name"] for row in rows if row["name"] not in errors
                                   and "items_per_second" not in row], [], "the suite reads items_per_second")
+
+    def test_each_server_answers_the_client(self):
+        sys.path.insert(0, str(SOURCE / "bench"))
+        import echo
+        self.assertIn("fern", echo.servers(BUILD))
+        for name, command in echo.servers(BUILD).items():
+            with self.subTest(name):
+                sample = echo.measure(BUILD, command, 5, 1000, 0.05)
+                self.assertGreater(sample["per_second"], 0)
+
+    def test_each_program_of_the_million_does_a_thousand(self):
+        for program in sorted(path for path in (BUILD / "bench").glob("million_*") if path.is_file()):
+            for what in ("parked", "sleepers"):
+                with self.subTest(program.name, what=what):
+                    result = subprocess.run([program, what, "1000"], capture_output=True, text=True, timeout=60)
+                    if result.returncode == 2:  # has no such row
+                        continue
+                    self.assertEqual(result.returncode, 0, result.stderr)
+                    self.assertTrue(json.loads(result.stdout))
+
+    def test_the_command_writes_a_page_and_compare_finds_it_equal_to_itself(self):
+        with tempfile.TemporaryDirectory() as folder:
+            run = subprocess.run(
+                [sys.executable, SOURCE / "bench" / "run.py", BUILD, "--rounds", "1", "--kinds", "micro",
+                 "--only", "^(switch|os_threads)$", "--out", folder], capture_output=True, text=True, timeout=100)
+            self.assertEqual(run.returncode, 0, run.stderr)
+            rows = json.loads(pathlib.Path(folder, "bench.json").read_text())["rows"]
+            self.assertEqual([row["row"] for row in rows], ["switch", "os_threads"])
+            for row in rows:
+                self.assertLessEqual({"row", "unit", "better", "limit", "fern", "peers", "ratio_to_limit",
+                                      "ratio_to_best_peer", "bar", "spread"}, set(row))
+            self.assertIn("Fern, measured", pathlib.Path(folder, "bench.html").read_text())
+            self.assertEqual(self.compare(folder, rows, rows), 0)
+            worse = [row | {"ratio_to_limit": row["ratio_to_limit"] * 2, "spread": {}} for row in rows]
+            still = [row | {"spread": {}} for row in rows]
+            self.assertEqual(self.compare(folder, still, worse), 1)
+            self.assertEqual(self.compare(folder, worse, still), 0)
+
+    def compare(self, folder, old, new):
+        paths = []
+        for name, rows in (("old", old), ("new", new)):
+            paths.append(pathlib.Path(folder, f"{name}.json"))
+            paths[-1].write_text(json.dumps({"rows": rows}))
+        return subprocess.run([sys.executable, SOURCE / "bench" / "compare.py", *paths], capture_output=True).returncode
 
 
 if __name__ == "__main__":

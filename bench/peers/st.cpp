@@ -1,5 +1,5 @@
-// state-threads (Debian's libst), -O2 -DNDEBUG, the epoll event system. Its stacks come from a free
-// list by themselves. No channel and no timed mutex to compare.
+// state-threads 1.9 (libst-dev), -O2. Recommended: its epoll event system instead of select. Its
+// stacks come from a free list by themselves; it has no channel. Nothing else was tried.
 #include <st.h>
 
 #include <vector>

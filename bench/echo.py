@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+"""The echo rows: the same client against each server in turn, server and client on processors of their own.
+
+    bench/echo.py BUILD [--rounds N] [--seconds S] [--servers NAME,...]
+
+Prints requests per second, the server's CPU time for each, and the median and the 99th percentile of a round trip. A
+round asks every server once, in an order that turns, so that a machine that changes its speed changes all of them.
+"""
+import argparse
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import suite
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROWS = {f"echo_{size}_{count}": (count, size) for size in (64, 16384) for count in (50, 500)}
+BARS = {"echo_64_50": 0.99, "echo_64_500": 0.98, "echo_16384_50": 0.97, "echo_16384_500": 0.97}
+NAMES = {"asio_spawn": "Asio spawn", "asio_coroutine": "Asio coroutines", "st": "state-threads", "go": "Go",
+         "uv": "libuv"}
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+def servers(build):
+    """{name: command} of those that were built, and the scripts."""
+    found = {path.name.removeprefix("echo_"): [path] for path in sorted((build / "bench").glob("echo_*"))
+             if path.is_file() and os.access(path, os.X_OK) and path.name != "echo_client"}
+    if subprocess.run(["/usr/bin/python3", "-c", "import gevent"], capture_output=True).returncode == 0:
+        found["gevent"] = ["/usr/bin/python3", HERE / "echo" / "gevent_echo.py"]
+    return found
+
+
+def processors():
+    """(server's, client's): two that are apart if there are two."""
+    own = sorted(os.sched_getaffinity(0))
+    return own[0], own[-1]
+
+
+def cpu_seconds(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICK
+
+
+class Server:
+    def __init__(self, command, processor):
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            preexec_fn=lambda: os.sched_setaffinity(0, {processor}))
+        port = self.process.stdout.readline()
+        if not port:
+            raise suite.Wrong(f"{command[-1]} does not serve")
+        self.port = int(port)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        self.process.stdout.close()
+
+
+def measure(build, command, connections, size, seconds):
+    at_server, at_client = processors()
+    with Server(command, at_server) as server:
+        before = cpu_seconds(server.process.pid)
+        client = subprocess.run(
+            [build / "bench" / "echo_client", str(server.port), str(connections), str(size), str(seconds)],
+            stdout=subprocess.PIPE, text=True, check=True, timeout=60 + seconds * 4,
+            preexec_fn=lambda: os.sched_setaffinity(0, {at_client}))
+        spent = cpu_seconds(server.process.pid) - before
+    result = json.loads(client.stdout)
+    return {"per_second": result["requests"] / result["seconds"], "cpu_us": spent * 1e6 / result["requests"],
+            "p50_us": result["p50_us"], "p99_us": result["p99_us"]}
+
+
+def run(build, rounds, seconds, chosen, row):
+    """{server: {figure: (median, spread)}} of one row; `chosen` as servers() has them."""
+    connections, size = ROWS[row]
+    samples = {name: [] for name in chosen}
+    order = list(chosen)
+    for turn in range(rounds):
+        for name in order[turn % len(order):] + order[:turn % len(order)]:
+            samples[name].append(measure(build, chosen[name], connections, size, seconds))
+    return {name: {figure: suite.median_and_spread([sample[figure] for sample in each]) for figure in each[0]}
+            for name, each in samples.items()}
+
+
+def rows(build, rounds, with_peers, say, only):
+    """Rows of bench.json: the limit is epoll by hand."""
+    chosen = {name: command for name, command in servers(build).items() if with_peers or name in ("fern", "epoll")}
+    for row, bar in BARS.items():
+        if not only.search(row):
+            continue
+        found = run(build, rounds, 1.0, chosen, row)
+        for figure, unit, better, least in (("per_second", "1/s", "higher", bar), ("cpu_us", "us", "lower", None),
+                                            ("p50_us", "us", "lower", None), ("p99_us", "us", "lower", None)):
+            values = {NAMES.get(name, name): figures[figure] for name, figures in found.items()}
+            values["limit"] = values.pop("epoll")
+            yield suite.conclude(row if figure == "per_second" else f"{row}_{figure}", unit, better, least, values)
+
+
+def main():
+    options = argparse.ArgumentParser(usage=__doc__)
+    options.add_argument("build", type=pathlib.Path)
+    options.add_argument("--rounds", type=int, default=7)
+    options.add_argument("--seconds", type=float, default=1.0)
+    options.add_argument("--servers", type=lambda text: text.split(","))
+    arguments = options.parse_args()
+    build = arguments.build.resolve()
+    chosen = {name: command for name, command in servers(build).items()
+              if not arguments.servers or name in arguments.servers}
+    for row in ROWS:
+        found = run(build, arguments.rounds, arguments.seconds, chosen, row)
+        for name, figures in sorted(found.items(), key=lambda item: -item[1]["per_second"][0]):
+            middle = {figure: value for figure, (value, _) in figures.items()}
+            print(f"{row:15} {name:15} {middle['per_second']:9,.0f}/s, {middle['cpu_us']:5.2f} us of CPU, "
+                  f"p50 {middle['p50_us']:6.0f} us, p99 {middle['p99_us']:6.0f} us", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
