@@ -63,16 +63,20 @@ class Server:
         self.process.stdout.close()
 
 
+def ask(build, port, connections, size, seconds):
+    """What the client says of its requests."""
+    client = subprocess.run(
+        [build / "bench" / "echo_client", str(port), str(connections), str(size), str(seconds)],
+        stdout=subprocess.PIPE, text=True, check=True, timeout=60 + seconds * 4,
+        preexec_fn=lambda: os.sched_setaffinity(0, {processors()[1]}))
+    return json.loads(client.stdout)
+
+
 def measure(build, command, connections, size, seconds):
-    at_server, at_client = processors()
-    with Server(command, at_server) as server:
+    with Server(command, processors()[0]) as server:
         before = cpu_seconds(server.process.pid)
-        client = subprocess.run(
-            [build / "bench" / "echo_client", str(server.port), str(connections), str(size), str(seconds)],
-            stdout=subprocess.PIPE, text=True, check=True, timeout=60 + seconds * 4,
-            preexec_fn=lambda: os.sched_setaffinity(0, {at_client}))
+        result = ask(build, server.port, connections, size, seconds)
         spent = cpu_seconds(server.process.pid) - before
-    result = json.loads(client.stdout)
     return {"per_second": result["requests"] / result["seconds"], "cpu_us": spent * 1e6 / result["requests"],
             "p50_us": result["p50_us"], "p99_us": result["p99_us"]}
 

@@ -1,0 +1,66 @@
+#!/usr/bin/env python3
+"""What is counted instead of timed: system calls for each request of an echo, instructions for each yield."""
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+
+BUILD = pathlib.Path(os.environ["FERN_BUILD"])
+SOURCE = pathlib.Path(os.environ["FERN_SOURCE"])
+sys.path.insert(0, str(SOURCE / "bench"))
+
+import echo  # noqa: E402
+
+YIELDS = BUILD / "tests" / "count_yields"
+
+
+def can_trace():
+    return shutil.which("strace") and subprocess.run(["strace", "-o", "/dev/null", "true"], capture_output=True).returncode == 0
+
+
+class Counts(unittest.TestCase):
+    @unittest.skipUnless(can_trace(), "strace is missing, or may not trace here")
+    def test_an_echo_takes_two_system_calls_and_little_more(self):
+        # The difference of two runs: starting and accepting are nobody's request.
+        (few_calls, few), (many_calls, many) = self.echo_calls(0.1), self.echo_calls(1.5)
+        requests = many - few
+        self.assertGreater(requests, 1000)
+        each = {name: (count - few_calls.get(name, 0)) / requests for name, count in many_calls.items()}
+        self.assertGreater(sum(each.values()), 1.9, "a recv and a send are the least")
+        self.assertLessEqual(sum(each.values()), 2.1, {name: share for name, share in each.items() if share > 0.001})
+
+    def echo_calls(self, seconds):
+        """({system call: how often}, requests) of a server with 50 connections."""
+        with tempfile.TemporaryDirectory() as folder:
+            table = pathlib.Path(folder, "calls")
+            command = ["strace", "-f", "-c", "-U", "name,calls", "-o", table, BUILD / "bench" / "echo_fern"]
+            with echo.Server(command, echo.processors()[0]) as server:
+                requests = echo.ask(BUILD, server.port, 50, 64, seconds)["requests"]
+                # strace writes its table when what it traces has ended.
+                children = pathlib.Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
+                os.kill(int(children.read_text().split()[0]), signal.SIGKILL)
+                server.process.wait(timeout=20)
+            calls = re.findall(r"^ *([a-z_0-9]+) +([0-9]+)$", table.read_text(), re.MULTILINE)
+        return {name: int(count) for name, count in calls if name != "total"}, requests
+
+    @unittest.skipUnless(shutil.which("valgrind"), "valgrind is missing")
+    def test_a_yield_takes_few_instructions(self):
+        few, many = self.instructions(100_000), self.instructions(200_000)
+        each = (many - few) / 100_000
+        self.assertGreater(each, 10, "a switch saves and restores more than that")
+        self.assertLessEqual(each, 120)
+
+    def instructions(self, yields):
+        run = subprocess.run(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", YIELDS, str(yields)],
+                             capture_output=True, text=True, timeout=100)
+        self.assertEqual(run.returncode, 0, run.stderr)
+        return int(re.search(r"Collected : ([0-9]+)", run.stderr)[1])
+
+
+if __name__ == "__main__":
+    unittest.main()
