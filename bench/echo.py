@@ -44,11 +44,17 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / TICK
 
 
+def bind(processor):
+    """What a child does before it runs: None leaves it free."""
+    if processor is not None:
+        os.sched_setaffinity(0, {processor})
+
+
 class Server:
     def __init__(self, command, processor):
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-            preexec_fn=lambda: os.sched_setaffinity(0, {processor}))
+            preexec_fn=lambda: bind(processor))
         port = self.process.stdout.readline()
         if not port:
             raise suite.Wrong(f"{command[-1]} does not serve")
@@ -63,19 +69,20 @@ class Server:
         self.process.stdout.close()
 
 
-def ask(build, port, connections, size, seconds):
+def ask(build, port, connections, size, seconds, processor):
     """What the client says of its requests."""
     client = subprocess.run(
         [build / "bench" / "echo_client", str(port), str(connections), str(size), str(seconds)],
         stdout=subprocess.PIPE, text=True, check=True, timeout=60 + seconds * 4,
-        preexec_fn=lambda: os.sched_setaffinity(0, {processors()[1]}))
+        preexec_fn=lambda: bind(processor))
     return json.loads(client.stdout)
 
 
 def measure(build, command, connections, size, seconds):
-    with Server(command, processors()[0]) as server:
+    at_server, at_client = processors()
+    with Server(command, at_server) as server:
         before = cpu_seconds(server.process.pid)
-        result = ask(build, server.port, connections, size, seconds)
+        result = ask(build, server.port, connections, size, seconds, at_client)
         spent = cpu_seconds(server.process.pid) - before
     return {"per_second": result["requests"] / result["seconds"], "cpu_us": spent * 1e6 / result["requests"],
             "p50_us": result["p50_us"], "p99_us": result["p99_us"]}
@@ -105,6 +112,20 @@ def rows(build, rounds, with_peers, say, only):
             values = {NAMES.get(name, name): figures[figure] for name, figures in found.items()}
             values["limit"] = values.pop("epoll")
             yield suite.conclude(row if figure == "per_second" else f"{row}_{figure}", unit, better, least, values)
+
+
+def hub_rows(build, rounds, only):
+    """The same server on two hubs beside itself on one. Nobody is bound: there is no third processor for the client."""
+    if not only.search("echo_two_hubs"):
+        return
+    samples = {1: [], 2: []}
+    for _ in range(rounds):
+        for hubs, found in samples.items():
+            with Server([build / "bench" / "hubs_echo", str(hubs)], None) as server:
+                result = ask(build, server.port, 50, 64, 1.0, None)
+            found.append(result["requests"] / result["seconds"])
+    values = {"fern": suite.median_and_spread(samples[2]), "limit": suite.median_and_spread(samples[1])}
+    yield suite.conclude("echo_two_hubs", "1/s", "higher", None, values)
 
 
 def main():

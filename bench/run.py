@@ -22,7 +22,7 @@ import million
 import report
 import suite
 
-KINDS = ["micro", "echo", "million", "growth"]
+KINDS = ["micro", "echo", "hubs", "million", "growth"]
 
 
 def machine():
@@ -43,9 +43,12 @@ def rows(arguments):
     build, rounds, peers = arguments.build, arguments.rounds, arguments.peers
     only = re.compile(arguments.only)
     if "micro" in arguments.kinds:
-        yield from suite.run_micro(build, rounds, peers, say, only)
+        yield from suite.run(suite.MICRO, build, rounds, peers, say, only)
     if "echo" in arguments.kinds:
         yield from echo.rows(build, rounds, peers, say, only)
+    if "hubs" in arguments.kinds:
+        yield from suite.run(suite.HUBS, build, rounds, peers, say, only)
+        yield from echo.hub_rows(build, rounds, only)
     if "million" in arguments.kinds:
         yield from million.rows(build, max(1, rounds // 3), peers, say, only)
 

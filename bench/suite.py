@@ -22,6 +22,7 @@ PROGRAMS = {
     "spawn": ["{build}/bench/spawn_bench", *GOOGLE],
     "queue_threads": ["{build}/bench/queue_threads_bench", *GOOGLE],
     "threads": ["{build}/bench/threads_bench", *GOOGLE],
+    "hubs": ["{build}/bench/hubs_bench", *GOOGLE],
     "queue": ["{build}/bench/queue_bench", *GOOGLE],
     "timer": ["{build}/bench/timer_bench", *GOOGLE],
     "raw": ["{build}/bench/raw_peer", *GOOGLE],
@@ -76,6 +77,13 @@ MICRO = [
         "pipe": ("threads", "thread_pipe/1"), "pipe, two cores": ("threads", "thread_pipe/2"),
         "sched_yield": ("threads", "thread_sched_yield/1")}),
     Row("timeout/1000000", ("timer", "timeout_start_cancel/1000000"), ("raw", "uv_timer_start_stop/1000000"), 0.5, {}),
+]
+
+# Two hubs on two processors: shown, beside what a condition variable and a single hub take.
+HUBS = [
+    Row("hub_wake", ("hubs", "hub_wake"), ("threads", "thread_condvar/2"), None, {}),
+    Row("hub_spawn/1", ("hubs", "hub_spawn/1"), ("threads", "thread_condvar/2"), None, {}),
+    Row("hub_spawn/1000", ("hubs", "hub_spawn/1000"), ("spawn", "spawn_batch/1000"), None, {}),
 ]
 
 
@@ -159,8 +167,9 @@ def kept(result):
         result["ratio_to_limit"] >= result["bar"]
 
 
-def run_micro(build, rounds, with_peers, say, only):
-    for row in MICRO:
+def run(table, build, rounds, with_peers, say, only):
+    """Rows of bench.json, of MICRO or HUBS."""
+    for row in table:
         if only.search(row.name):
             result = measure(build, row, rounds, with_peers, say)
             if result is not None:

@@ -32,7 +32,8 @@ class Benchmarks(unittest.TestCase):
         sys.path.insert(0, str(SOURCE / "bench"))
         import echo
         self.assertIn("fern", echo.servers(BUILD))
-        for name, command in echo.servers(BUILD).items():
+        hubs = {"hubs": [BUILD / "bench" / "hubs_echo", "2"]}
+        for name, command in (echo.servers(BUILD) | hubs).items():
             with self.subTest(name):
                 sample = echo.measure(BUILD, command, 5, 1000, 0.05)
                 self.assertGreater(sample["per_second"], 0)

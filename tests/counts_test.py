@@ -39,8 +39,9 @@ class Counts(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             table = pathlib.Path(folder, "calls")
             command = ["strace", "-f", "-c", "-U", "name,calls", "-o", table, BUILD / "bench" / "echo_fern"]
-            with echo.Server(command, echo.processors()[0]) as server:
-                requests = echo.ask(BUILD, server.port, 50, 64, seconds)["requests"]
+            at_server, at_client = echo.processors()
+            with echo.Server(command, at_server) as server:
+                requests = echo.ask(BUILD, server.port, 50, 64, seconds, at_client)["requests"]
                 # strace writes its table when what it traces has ended.
                 children = pathlib.Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
                 os.kill(int(children.read_text().split()[0]), signal.SIGKILL)
