@@ -41,14 +41,14 @@ def memory(build, rounds):
     return {"curve": "memory", "x": "greenlets parked", "unit": "bytes each, with page tables", "lines": {"fern": points}}
 
 
-def connections(build, rounds, say):
+def connections(build, rounds, say, counts=CONNECTIONS, seconds=1.0):
     lines = {}
     commands = echo.servers(build)
-    for count in CONNECTIONS:
+    for count in counts:
         for _ in range(rounds):
             for name in ("fern", "epoll"):
                 try:
-                    sample = echo.measure(build, commands[name], count, 64, 1.0)
+                    sample = echo.measure(build, commands[name], count, 64, seconds)
                 except (subprocess.SubprocessError, KeyError) as error:
                     say(f"left out of the curve echo: {name}, {count} connections: {error}")
                     continue

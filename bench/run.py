@@ -3,7 +3,7 @@
 
     bench/run.py BUILD [--peers] [--rounds N] [--only REGEX] [--kinds micro,echo,...] [--out FOLDER]
 
-Kinds are micro, echo, million, hubs, crawl and growth; crawl only beside the peers unless it is named. A row that finds
+Kinds are micro, echo, hubs, million, growth and, with --peers, crawl. A row that finds
 its own result wrong ends the run with an error.
 """
 import argparse
@@ -16,13 +16,14 @@ import resource
 import sys
 import time
 
+import crawl
 import echo
 import growth
 import million
 import report
 import suite
 
-KINDS = ["micro", "echo", "hubs", "million", "growth"]
+KINDS = ["micro", "echo", "hubs", "million", "growth"]  # and crawl, which is beside the peers only
 
 
 def machine():
@@ -51,6 +52,8 @@ def rows(arguments):
         yield from echo.hub_rows(build, rounds, only)
     if "million" in arguments.kinds:
         yield from million.rows(build, max(1, rounds // 3), peers, say, only)
+    if "crawl" in arguments.kinds:
+        yield from crawl.rows(build, max(1, rounds // 2), peers, say, only)
 
 
 def main():
@@ -59,10 +62,11 @@ def main():
     options.add_argument("--peers", action="store_true")
     options.add_argument("--rounds", type=int, default=suite.ROUNDS)
     options.add_argument("--only", default=".")
-    options.add_argument("--kinds", type=lambda text: text.split(","), default=KINDS)
+    options.add_argument("--kinds", type=lambda text: text.split(","))
     options.add_argument("--out", type=pathlib.Path)
     arguments = options.parse_args()
     arguments.build = arguments.build.resolve()
+    arguments.kinds = arguments.kinds or KINDS + ["crawl"] * arguments.peers
     # Thousands of connections need as many descriptors at both ends.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

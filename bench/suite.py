@@ -100,10 +100,14 @@ def bound():
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 
+def pattern(row):
+    """What Google Benchmark makes of the row's name."""
+    return f"^{re.escape(row)}(/iterations:[0-9]+)?(/(manual|real)_time)?$"
+
+
 def start(build, program, row):
     """The nanoseconds that an item of the row takes."""
-    pattern = f"^{re.escape(row)}(/iterations:[0-9]+)?(/(manual|real)_time)?$"
-    command = [part.format(build=build, here=HERE, row=pattern) for part in PROGRAMS[program]]
+    command = [part.format(build=build, here=HERE, row=pattern(row)) for part in PROGRAMS[program]]
     if not pathlib.Path(command[0]).exists():
         raise Missing(f"{program} is not there")
     result = subprocess.run(command, capture_output=True, text=True, preexec_fn=None if program in FREE else bound)

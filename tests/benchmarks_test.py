@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -10,12 +11,24 @@ import unittest
 
 BUILD = pathlib.Path(os.environ["FERN_BUILD"])
 SOURCE = pathlib.Path(os.environ["FERN_SOURCE"])
+sys.path.insert(0, str(SOURCE / "bench"))
+
+import crawl  # noqa: E402
+import echo  # noqa: E402
+import growth  # noqa: E402
+import suite  # noqa: E402
+
 SMALL = "--benchmark_filter=-(00000|skynet)"  # nothing with 100,000 or more
+
+
+def programs(pattern):
+    """Those that are built: the peers may not be."""
+    return sorted(path for path in (BUILD / "bench").glob(pattern) if path.is_file())
 
 
 class Benchmarks(unittest.TestCase):
     def test_each_runs_and_checks_itself(self):
-        for program in sorted([*(BUILD / "bench").glob("*_bench"), *(BUILD / "bench").glob("raw_peer")]):
+        for program in programs("*_bench") + [each for each in programs("*_peer") if each.name != "go_peer"]:
             with self.subTest(program.name), tempfile.NamedTemporaryFile(suffix=".json") as out:
                 result = subprocess.run(
                     [program, "--benchmark_min_time=0.001", SMALL, f"--benchmark_out={out.name}"],
@@ -29,8 +42,6 @@ class Benchmarks(unittest.TestCase):
                                   and "items_per_second" not in row], [], "the suite reads items_per_second")
 
     def test_each_server_answers_the_client(self):
-        sys.path.insert(0, str(SOURCE / "bench"))
-        import echo
         self.assertIn("fern", echo.servers(BUILD))
         hubs = {"hubs": [BUILD / "bench" / "hubs_echo", "2"]}
         for name, command in (echo.servers(BUILD) | hubs).items():
@@ -39,7 +50,7 @@ class Benchmarks(unittest.TestCase):
                 self.assertGreater(sample["per_second"], 0)
 
     def test_each_program_of_the_million_does_a_thousand(self):
-        for program in sorted(path for path in (BUILD / "bench").glob("million_*") if path.is_file()):
+        for program in programs("million_*"):
             for what in ("parked", "sleepers"):
                 with self.subTest(program.name, what=what):
                     result = subprocess.run([program, what, "1000"], capture_output=True, text=True, timeout=60)
@@ -47,6 +58,39 @@ class Benchmarks(unittest.TestCase):
                         continue
                     self.assertEqual(result.returncode, 0, result.stderr)
                     self.assertTrue(json.loads(result.stdout))
+
+    def test_each_row_is_known_to_its_program(self):
+        for row in suite.MICRO + suite.HUBS:
+            for program, name in (row.fern, row.limit):
+                listed = subprocess.run([suite.PROGRAMS[program][0].format(build=BUILD), "--benchmark_list_tests"],
+                                        capture_output=True, text=True, check=True).stdout.splitlines()
+                self.assertTrue([each for each in listed if re.match(suite.pattern(name), each)], (program, name))
+
+    def test_peers_in_other_languages_do_a_row(self):
+        for name in ("Go", "greenlet", "gevent", "eventlet"):
+            with self.subTest(name):
+                try:
+                    self.assertGreater(suite.start(BUILD, name, "switch" if name == "greenlet" else "spawn_join"), 0)
+                except suite.Missing as missing:
+                    print(f"left out: {missing}")
+
+    def test_each_crawler_finds_the_links_of_a_page(self):
+        with tempfile.TemporaryDirectory() as folder:
+            page = pathlib.Path(folder, "page.html")
+            page.write_text("<html><body><a href=1>one</a><a href=2>two</a><p>none</p></body></html>")
+            names = pathlib.Path(folder, "list")
+            names.write_text(str(page))
+            for name, command in crawl.crawlers(BUILD, with_peers=True).items():
+                if not pathlib.Path(command[0]).exists():
+                    continue
+                with self.subTest(name):
+                    found = json.loads(crawl.run([*command, "parse", "1", names], name))
+                    self.assertEqual((found["pages"], found["links"]), (1, 2))
+
+    def test_a_curve_has_its_points(self):
+        curve = growth.connections(BUILD, 1, print, counts=[1, 10], seconds=0.05)
+        for points in curve["lines"].values():
+            self.assertEqual([point["x"] for point in points], [1, 10])
 
     def test_the_command_writes_a_page_and_compare_finds_it_equal_to_itself(self):
         with tempfile.TemporaryDirectory() as folder:
