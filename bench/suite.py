@@ -92,7 +92,11 @@ class Missing(Exception):
 
 
 class Wrong(Exception):
-    """A program failed, or found its own result wrong."""
+    """A program found its own result wrong, or has not the row that it must have."""
+
+
+class Failed(Wrong):
+    """A program ended with an error."""
 
 
 def bound():
@@ -114,7 +118,7 @@ def start(build, program, row):
     if result.returncode:
         if "ModuleNotFoundError" in result.stderr:
             raise Missing(f"{program} is not installed")
-        raise Wrong(f"{program}, {row}: {result.stderr or result.returncode}")
+        raise Failed(f"{program}, {row}: {result.stderr.strip() or result.returncode}")
     if not result.stdout.strip():  # what Google Benchmark prints when no row matches
         raise Wrong(f"{program} has no row {row}")
     rows = [each for each in json.loads(result.stdout)["benchmarks"] if each.get("run_type") == "iteration"]
@@ -141,8 +145,11 @@ def measure(build, row, rounds, with_peers, say):
         for name in list(who):
             try:
                 samples[name].append(start(build, *who[name]))
-            except Missing as missing:
-                say(f"left out of {row.name}: {missing}")
+            except (Missing, Failed) as error:
+                # A peer may not be able to, say for want of memory: that is its result.
+                if isinstance(error, Failed) and name in ("fern", "limit"):
+                    raise
+                say(f"left out of {row.name}: {error}")
                 del who[name], samples[name]
                 if name in ("fern", "limit"):
                     return None

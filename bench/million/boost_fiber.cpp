@@ -10,7 +10,7 @@ namespace fibers = boost::fibers;
 
 template <class Fn>
 void spawn(Fn&& f) {
-  static fibers::pooled_fixedsize_stack stacks(64 * 1024, 1024);
+  static fibers::pooled_fixedsize_stack stacks(64 * 1024, 1024, 16384);
   fibers::fiber(fibers::launch::post, std::allocator_arg, stacks, std::forward<Fn>(f)).detach();
 }
 

@@ -10,9 +10,10 @@ namespace {
 
 namespace fibers = boost::fibers;
 
-// The pool is counted, and shared by all copies.
+// The pool is counted, and shared by all copies. It grows by no more than 1 GiB at a time: twice as
+// much each time is more than the system grants at a million.
 fibers::pooled_fixedsize_stack& stacks() {
-  static fibers::pooled_fixedsize_stack pool(64 * 1024, 1024);
+  static fibers::pooled_fixedsize_stack pool(64 * 1024, 1024, 16384);
   return pool;
 }
 
