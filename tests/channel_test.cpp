@@ -214,8 +214,8 @@ TEST_F(ChannelTest, TheChildOfAForkMeetsNobodyOfTheGone) {
   fern::yield();
   EXPECT_TRUE(fern::testing::succeeded(
       fern::testing::in_child([&] { return channel.try_put(1) ? 1 : 0; })));
-  EXPECT_TRUE(fern::testing::succeeded(fern::testing::in_child(
-      [&] { return fern::try_select(fern::on_put(channel, 1)) ? 1 : 0; })));
+  EXPECT_TRUE(fern::testing::succeeded(
+      fern::testing::in_child([&] { return fern::try_select(fern::on_put(channel, 1)) ? 1 : 0; })));
   channel.put(2);
   EXPECT_EQ(getter.get(), 2);
 }

@@ -365,7 +365,8 @@ TEST_F(Kill, AStormFromManyThreadsEndsEveryTargetOnce) {
         fern::AnyGreenlet greenlet = all[static_cast<std::size_t>((i * (k + 1)) % targets)];
         greenlet.kill({.block = i % 7 == 0});
       }
-      for (int i = 0; i < targets; ++i) fern::AnyGreenlet(all[static_cast<std::size_t>(i)]).kill({.block = false});
+      for (int i = 0; i < targets; ++i)
+        fern::AnyGreenlet(all[static_cast<std::size_t>(i)]).kill({.block = false});
       ++finished;
     });
   }

@@ -184,7 +184,8 @@ TEST_F(GreenletTest, SeveralJoinersShareOneResult) {
   });
   std::vector<fern::Greenlet<const std::string*>> readers;
   for (int i = 0; i < 5; ++i) {
-    readers.push_back(fern::spawn([source] { return const_cast<const std::string*>(&source.get()); }));
+    readers.push_back(
+        fern::spawn([source] { return const_cast<const std::string*>(&source.get()); }));
   }
   for (auto& reader : readers) EXPECT_EQ(reader.get(), &source.get());
 }

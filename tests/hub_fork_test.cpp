@@ -23,7 +23,9 @@ namespace {
 
 class Fork : public FernTest {
 #ifdef FERN_TSAN
-  void SetUp() override { GTEST_SKIP() << "in a child TSan forgets which greenlet waited for which"; }
+  void SetUp() override {
+    GTEST_SKIP() << "in a child TSan forgets which greenlet waited for which";
+  }
 #endif
 };
 
@@ -123,9 +125,8 @@ TEST_F(Fork, JoiningAGoneGreenletFirstThingReturns) {
   auto sleeper = fern::spawn([] { fern::sleep(1h); });
   fern::yield();
   EXPECT_TRUE(succeeded(in_child([&] { return sleeper.join(5s) ? 0 : 1; })));
-  EXPECT_TRUE(succeeded(in_child([&] {
-    return fern::joinall({sleeper}, {.deadline = 5s}).size() == 1 ? 0 : 1;
-  })));
+  EXPECT_TRUE(succeeded(
+      in_child([&] { return fern::joinall({sleeper}, {.deadline = 5s}).size() == 1 ? 0 : 1; })));
   sleeper.kill();
 }
 
@@ -156,9 +157,9 @@ TEST_F(Fork, AChildForksAgain) {
   EXPECT_TRUE(succeeded(in_child([] {
     fern::sleep(1ms);
     return succeeded(in_child([] {
-             fern::sleep(1ms);
-             return 0;
-           }))
+      fern::sleep(1ms);
+      return 0;
+    }))
                ? 0
                : 1;
   })));

@@ -1,9 +1,9 @@
 // How a hub ends with its thread, and what is left of it.
+#include <pthread.h>
 #include <fern/greenlet.hpp>
 #include <fern/hub.hpp>
 #include <fern/timeout.hpp>
 #include <fern/wait.hpp>
-#include <pthread.h>
 
 #include <atomic>
 #include <chrono>

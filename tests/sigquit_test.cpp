@@ -29,7 +29,6 @@ class SigquitTest : public FernTest {
     fern::testing::in_thread(f);
     return ::testing::internal::GetCapturedStderr();
   }
-
 };
 
 TEST_F(SigquitTest, PrintsWhatEveryGreenletDoesAndTheProgramGoesOn) {

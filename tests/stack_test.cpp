@@ -1,9 +1,9 @@
 #include "core/stack.hpp"
 
-#include <fern/greenlet.hpp>
-#include <fern/wait.hpp>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <fern/greenlet.hpp>
+#include <fern/wait.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -56,9 +56,8 @@ std::size_t mappings() {
 std::size_t resident_bytes(const char* from, std::size_t size) {
   std::vector<unsigned char> pages(size / fern::core::page_size());
   if (::mincore(const_cast<char*>(from), size, pages.data()) != 0) return 0;
-  return static_cast<std::size_t>(std::count_if(pages.begin(), pages.end(), [](auto page) {
-           return (page & 1) != 0;
-         })) *
+  return static_cast<std::size_t>(
+             std::count_if(pages.begin(), pages.end(), [](auto page) { return (page & 1) != 0; })) *
          fern::core::page_size();
 }
 
@@ -219,13 +218,14 @@ TEST_F(StackTest, TouchedCountsFromTheTopToTheLowestPageUsed) {
 
 TEST_F(StackTest, AnAbsurdSizeIsBadAllocAndChangesNothing) {
   StackPool& pool = new_pool();
-  for (std::size_t size : {std::numeric_limits<std::size_t>::max(),
-                           std::numeric_limits<std::size_t>::max() - 4096, std::size_t{1} << 62,
-                           StackPool::largest_size + 1}) {
+  for (std::size_t size :
+       {std::numeric_limits<std::size_t>::max(), std::numeric_limits<std::size_t>::max() - 4096,
+        std::size_t{1} << 62, StackPool::largest_size + 1}) {
     EXPECT_THROW(pool.take(size), std::bad_alloc) << size;
   }
   EXPECT_EQ(pool.stats().slabs, 0u);
-  EXPECT_THROW(fern::spawn(fern::SpawnOptions{.stack_size = ~std::size_t{0}}, [] {}), std::bad_alloc);
+  EXPECT_THROW(fern::spawn(fern::SpawnOptions{.stack_size = ~std::size_t{0}}, [] {}),
+               std::bad_alloc);
   EXPECT_EQ(fern::Hub::current().greenlets(), 0u);
 }
 

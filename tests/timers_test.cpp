@@ -225,7 +225,8 @@ namespace {
 // The wheel against a sorted map, with the same random calls.
 class Model {
  public:
-  explicit Model(unsigned seed) : random_(seed), now_(begin + seed * 7919), timers_(timers_at(now_)) {
+  explicit Model(unsigned seed)
+      : random_(seed), now_(begin + seed * 7919), timers_(timers_at(now_)) {
     timers_pool_.reserve(count);
     for (int i = 0; i < count; ++i) timers_pool_.push_back(numbered(i, fired_));
     place_.resize(count, expected_.end());
@@ -277,7 +278,8 @@ class Model {
   void expire() {
     std::int64_t step = distance();
     // Often exactly to the nearest deadline, or one short of it.
-    if (!expected_.empty() && random_() % 2 == 0) step = expected_.begin()->first - now_ - random_() % 2;
+    if (!expected_.empty() && random_() % 2 == 0)
+      step = expected_.begin()->first - now_ - random_() % 2;
     if (step > 0) now_ += step;
     std::vector<int> due;
     while (!expected_.empty() && expected_.begin()->first <= now_) {

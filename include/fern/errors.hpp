@@ -108,8 +108,8 @@ class FERN_API GreenletKilled : public std::runtime_error {
   ~GreenletKilled() override;
 };
 
-// GreenletError says that a greenlet was misused: a handle of nothing, joining oneself, switching by
-// hand to one of another thread or one that its hub will resume, a circle of parents.
+// GreenletError says that a greenlet was misused: a handle of nothing, joining oneself, switching
+// by hand to one of another thread or one that its hub will resume, a circle of parents.
 class FERN_API GreenletError : public std::logic_error {
  public:
   explicit GreenletError(const std::string& what);

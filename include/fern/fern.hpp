@@ -25,11 +25,11 @@
 #include <fern/pile.hpp>
 #include <fern/pool.hpp>
 #include <fern/queue.hpp>
-#include <fern/scoped_greenlet.hpp>
 #include <fern/raw_greenlet.hpp>
-#include <fern/semaphore.hpp>
+#include <fern/scoped_greenlet.hpp>
 #include <fern/select.hpp>
 #include <fern/selector.hpp>
+#include <fern/semaphore.hpp>
 #include <fern/server.hpp>
 #include <fern/shared_mutex.hpp>
 #include <fern/signal.hpp>

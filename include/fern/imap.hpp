@@ -15,8 +15,8 @@
 //
 // Elements: a range given as an lvalue is referenced and must outlive the Imap; an rvalue is moved
 // into it. Each element is copied into its call, or moved if the range was moved in; the function
-// is copied once, called by several greenlets at once, and must return something. Several ranges are read in step to the
-// end of the shortest: pool.imap(f, hosts, ports) calls f(host, port).
+// is copied once, called by several greenlets at once, and must return something. Several ranges
+// are read in step to the end of the shortest: pool.imap(f, hosts, ports) calls f(host, port).
 //
 // The wait is in `it != end` and in *it, whichever comes first, but not in ++it:
 // std::views::take(3) of an imap waits for three results and no fourth.

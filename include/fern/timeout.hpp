@@ -56,8 +56,8 @@ class FERN_API Timeout {
 
   void arm(Deadline deadline);
 
-  Timeout* outer_ = nullptr;              // the greenlet's next scope outwards
-  core::Greenlet* greenlet_ = nullptr;    // whose waits it limits
+  Timeout* outer_ = nullptr;            // the greenlet's next scope outwards
+  core::Greenlet* greenlet_ = nullptr;  // whose waits it limits
   Deadline deadline_;
   State state_ = State::Idle;
   alignas(void*) unsigned char timer_[6 * sizeof(void*)];  // a core::Timer

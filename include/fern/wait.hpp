@@ -21,8 +21,8 @@
 namespace fern {
 
 struct JoinOptions {
-  Deadline deadline = {};     // return what has ended by then
-  bool raise_error = false;   // rethrow the first failure, in order of completion
+  Deadline deadline = {};    // return what has ended by then
+  bool raise_error = false;  // rethrow the first failure, in order of completion
   std::size_t count = std::numeric_limits<std::size_t>::max();  // return when so many have ended
 };
 
@@ -41,9 +41,8 @@ std::vector<core::Greenlet*> blocks_of(const Range& range) {
 }  // namespace detail
 
 template <class Range>
-concept GreenletRange =
-    std::ranges::forward_range<const Range> &&
-    std::derived_from<std::ranges::range_value_t<Range>, AnyGreenlet>;
+concept GreenletRange = std::ranges::forward_range<const Range> &&
+                        std::derived_from<std::ranges::range_value_t<Range>, AnyGreenlet>;
 
 // joinall() waits until all have ended, or options.count of them, or the deadline has passed, and
 // returns handles to those that have: first the ones that had ended before the call, in the

@@ -57,8 +57,8 @@ struct WaitableAccess;
 }  // namespace detail
 
 // Waitable refers to something that can be waited for; made from it implicitly, for lists of
-// several kinds. An Event or Semaphore has to stay where it is until it was handed out; of a greenlet
-// and of an AsyncResult it is one more handle.
+// several kinds. An Event or Semaphore has to stay where it is until it was handed out; of a
+// greenlet and of an AsyncResult it is one more handle.
 class FERN_API Waitable {
  public:
   Waitable(Event& event) noexcept;

@@ -10,7 +10,7 @@ namespace fern::base {
 
 }  // namespace fern::base
 
-#define FERN_ASSERT(condition, what)                                    \
-  (__builtin_expect(!!(condition), 1)                                   \
-       ? static_cast<void>(0)                                           \
+#define FERN_ASSERT(condition, what)  \
+  (__builtin_expect(!!(condition), 1) \
+       ? static_cast<void>(0)         \
        : ::fern::base::assertion_failed((what), __FILE__, __LINE__))

@@ -37,9 +37,9 @@ using boost::context::detail::make_fcontext;
 using boost::context::detail::ontop_fcontext;
 using boost::context::detail::transfer_t;
 
-// Marks what runs between telling a tool of a switch and the jump. ASan would put locals onto a fake
-// stack that a dying greenlet has already lost, and TSan would enter a function on one stack and
-// leave it on another.
+// Marks what runs between telling a tool of a switch and the jump. ASan would put locals onto a
+// fake stack that a dying greenlet has already lost, and TSan would enter a function on one stack
+// and leave it on another.
 #if defined(FERN_ASAN)
 #define FERN_UNCHECKED __attribute__((no_sanitize("address")))
 #elif defined(FERN_TSAN) && defined(__clang__)
@@ -71,8 +71,9 @@ FERN_UNCHECKED inline void arrived(transfer_t transfer, [[maybe_unused]] ToolCon
 #endif
 }
 
-FERN_UNCHECKED inline void leaving([[maybe_unused]] ToolContext& from, [[maybe_unused]] ToolContext& to,
-                    [[maybe_unused]] bool dying) noexcept {
+FERN_UNCHECKED inline void leaving([[maybe_unused]] ToolContext& from,
+                                   [[maybe_unused]] ToolContext& to,
+                                   [[maybe_unused]] bool dying) noexcept {
 #ifdef FERN_ASAN
   __sanitizer_start_switch_fiber(dying ? nullptr : &from.fake_stack, to.bottom, to.size);
 #endif
@@ -129,8 +130,7 @@ void context_adopt([[maybe_unused]] ToolContext& tools) noexcept {
 
 #ifndef FERN_INLINE_SWITCH
 FERN_UNCHECKED void context_switch(Context& from, ToolContext& from_tools, Context& to,
-                                   ToolContext& to_tools,
-                    EhGlobals& live, bool dying) noexcept {
+                                   ToolContext& to_tools, EhGlobals& live, bool dying) noexcept {
   from.eh = live;
   live = to.eh;
   leaving(from_tools, to_tools, dying);

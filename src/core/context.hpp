@@ -77,10 +77,10 @@ Departure stack_entry();
 // context_make() sets `context` to call stack_entry() below `top` when first switched to.
 void context_make(Context& context, ToolContext& tools, const Stack& stack, char* top) noexcept;
 
-// context_adopt() describes the thread's own stack, which is running. It also sets all six exception
-// flags of MXCSR, which new stacks inherit: they are sticky and the ABI leaves them to the caller,
-// but where two stacks differ in them each switch costs 65 ns more on an Intel Xeon, and one
-// rounding is enough to differ.
+// context_adopt() describes the thread's own stack, which is running. It also sets all six
+// exception flags of MXCSR, which new stacks inherit: they are sticky and the ABI leaves them to
+// the caller, but where two stacks differ in them each switch costs 65 ns more on an Intel Xeon,
+// and one rounding is enough to differ.
 void context_adopt(ToolContext& tools) noexcept;
 
 // context_switch() stops `from`, which is running, and continues `to`. Returns when somebody

@@ -113,10 +113,12 @@ std::string describe(const Greenlet& greenlet) {
       out << "not started";
       break;
     case State::Ready:
-      out << (greenlet.hub != nullptr && &greenlet.hub->running() == &greenlet ? "running" : "ready");
+      out << (greenlet.hub != nullptr && &greenlet.hub->running() == &greenlet ? "running"
+                                                                               : "ready");
       break;
     case State::Suspended:
-      out << "suspended in " << (greenlet.waits_for != nullptr ? greenlet.waits_for : "switch_to()");
+      out << "suspended in "
+          << (greenlet.waits_for != nullptr ? greenlet.waits_for : "switch_to()");
       break;
     case State::Parked:
       out << "waits in " << (greenlet.waits_for != nullptr ? greenlet.waits_for : "park()");

@@ -84,7 +84,8 @@ void on_fault(int number, siginfo_t* info, void* machine) {
       char name[64];
       char text[512];
       const Greenlet& running = hub->running();
-      const char* shown = &running == &hub->main() ? "main" : plain_name(running, name, sizeof name);
+      const char* shown =
+          &running == &hub->main() ? "main" : plain_name(running, name, sizeof name);
       std::snprintf(text, sizeof text, "fern: greenlet %s (id %llu) %s\n", shown,
                     static_cast<unsigned long long>(id_of(running)), what);
       say(text);
@@ -100,7 +101,7 @@ void fault_handler_install() noexcept {
   void* frame;
   backtrace(&frame, 1);  // loads what it needs, which a signal handler may not
 
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_sigaction = on_fault;
   action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
   sigemptyset(&action.sa_mask);
@@ -111,8 +112,8 @@ void fault_handler_install() noexcept {
 void fault_handler_thread() noexcept {
   stack_t now{};
   if (sigaltstack(nullptr, &now) != 0 || (now.ss_flags & SS_DISABLE) == 0) return;
-  void* base = mmap(nullptr, alternate_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                    -1, 0);
+  void* base =
+      mmap(nullptr, alternate_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (base == MAP_FAILED) return;  // overflows will not be named, that is all
   stack_t stack{};
   stack.ss_sp = base;

@@ -253,8 +253,8 @@ void release(Greenlet& greenlet) noexcept {
   while (next != nullptr);
 }
 
-// Maybe on its own stack: once that is free, nothing may run on it that could take one, so its parent
-// goes first.
+// Maybe on its own stack: once that is free, nothing may run on it that could take one, so its
+// parent goes first.
 void free_dead(Greenlet& dead) noexcept {
   if (Greenlet* parent = std::exchange(dead.parent, nullptr)) [[unlikely]]
     release(*parent);

@@ -79,9 +79,9 @@ struct alignas(64) Greenlet {
   Hub* hub = nullptr;
   State state = State::Free;
   Wake woken = Wake::Notified;
-  std::uint8_t pending = 0;   // Pending bits
-  std::uint8_t slow = 0;      // Slow bits
-  std::uint8_t flags = 0;     // Flags bits
+  std::uint8_t pending = 0;  // Pending bits
+  std::uint8_t slow = 0;     // Slow bits
+  std::uint8_t flags = 0;    // Flags bits
   std::uint8_t unused = 0;
   std::uint16_t shields = 0;  // ShieldKill scopes open
   // Handles, plus one until it has ended, and life_ bits. For every thread, as strangers is.
@@ -90,23 +90,23 @@ struct alignas(64) Greenlet {
   // What it waits on, for dumps: a static string, and a number that goes with it (an fd), or -1.
   const char* waits_for = nullptr;
   std::int64_t waits_on = -1;
-  detail::Task* task = nullptr;        // on its stack's top; null for main
-  Slab* slab = nullptr;                // null for main and the hub's own
-  Greenlet* parent = nullptr;          // a raw greenlet's, counted; null for all others
-  Value* inbox = nullptr;              // where it gets what is passed; Suspended, or raw and Unstarted
-  std::exception_ptr error;            // what ended it
-  std::exception_ptr kill_exception;   // what to throw in it
+  detail::Task* task = nullptr;  // on its stack's top; null for main
+  Slab* slab = nullptr;          // null for main and the hub's own
+  Greenlet* parent = nullptr;    // a raw greenlet's, counted; null for all others
+  Value* inbox = nullptr;        // where it gets what is passed; Suspended, or raw and Unstarted
+  std::exception_ptr error;      // what ended it
+  std::exception_ptr kill_exception;        // what to throw in it
   std::shared_ptr<std::atomic<bool>> exit;  // shared with the GreenletExit thrown last: dismissed?
-  Timeout* timeouts = nullptr;         // innermost scope first
-  Link* links = nullptr;               // joiners and callbacks, first come first
+  Timeout* timeouts = nullptr;              // innermost scope first
+  Link* links = nullptr;                    // joiners and callbacks, first come first
   Link* last_link = nullptr;
-  Stranger* strangers = nullptr;       // watchers of other hubs; under the hub's strangers_lock
+  Stranger* strangers = nullptr;  // watchers of other hubs; under the hub's strangers_lock
   LocalMap* locals = nullptr;
-  std::string* name = nullptr;         // null: "Greenlet-" and the id
-  void* timer = nullptr;               // spawn_later's, until it starts
-  std::uint32_t index = 0;             // in its slab
+  std::string* name = nullptr;  // null: "Greenlet-" and the id
+  void* timer = nullptr;        // spawn_later's, until it starts
+  std::uint32_t index = 0;      // in its slab
   unsigned valgrind_stack = 0;
-  std::uint32_t era = 0;               // its hub's when it was born
+  std::uint32_t era = 0;  // its hub's when it was born
   [[no_unique_address]] ToolContext tools;
 };
 
@@ -118,7 +118,7 @@ constexpr std::uint64_t life_dead = std::uint64_t{1} << 63;
 // Strangers may be listed: whoever ends it has to look. Counts like a handle, so that the block
 // stays until they are told.
 constexpr std::uint64_t life_watched = std::uint64_t{1} << 62;
-constexpr std::uint64_t life_raw = std::uint64_t{1} << 61;        // raw and alive: see release_raw()
+constexpr std::uint64_t life_raw = std::uint64_t{1} << 61;  // raw and alive: see release_raw()
 constexpr std::uint64_t life_unstarted = std::uint64_t{1} << 60;  // raw, and never switched to
 constexpr std::uint64_t life_raw_bits = life_raw | life_unstarted;
 
@@ -189,8 +189,8 @@ bool interruptible(const Greenlet& running, const EhGlobals& live) noexcept;
 // throw_pending() throws the most urgent pending thing of the running greenlet.
 [[noreturn]] void throw_pending(Greenlet& running);
 
-// look_for_exit() reports, once per kill, that the running greenlet goes on though a kill has thrown
-// a GreenletExit in it: called at its waits while pending_look is set.
+// look_for_exit() reports, once per kill, that the running greenlet goes on though a kill has
+// thrown a GreenletExit in it: called at its waits while pending_look is set.
 void look_for_exit(Greenlet& running, const EhGlobals& live) noexcept;
 
 // kill() in the greenlet's own hub's thread; does not wait. Null is a GreenletExit.

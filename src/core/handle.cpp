@@ -145,7 +145,8 @@ bool AnyGreenlet::kill(const KillOptions& options) const {
 
 bool AnyGreenlet::cancel() const {
   core::Greenlet& greenlet = *checked();
-  if (greenlet.hub != &core::Hub::current() || greenlet.state != core::State::Unstarted) return false;
+  if (greenlet.hub != &core::Hub::current() || greenlet.state != core::State::Unstarted)
+    return false;
   core::kill(greenlet, nullptr);
   return true;
 }

@@ -20,15 +20,16 @@
 namespace fern::core {
 namespace {
 
-constexpr std::int64_t slice_ns = 1'000'000;         // ready greenlets run this long between polls
-constexpr std::uint64_t most_granted = 1024;         // switches between two looks at the clock
+constexpr std::int64_t slice_ns = 1'000'000;  // ready greenlets run this long between polls
+constexpr std::uint64_t most_granted = 1024;  // switches between two looks at the clock
 constexpr std::int64_t trim_every_ns = 1'000'000'000;
-constexpr std::size_t keep_free_stacks = 1024;       // never given back
+constexpr std::size_t keep_free_stacks = 1024;  // never given back
 constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
 
 // A wait's deadline, on the waiting stack.
 struct WaitTimer : Timer {
-  WaitTimer(Hub& hub, Greenlet& greenlet, Deadline deadline) noexcept : hub(hub), greenlet(greenlet) {
+  WaitTimer(Hub& hub, Greenlet& greenlet, Deadline deadline) noexcept
+      : hub(hub), greenlet(greenlet) {
     fire = [](Timer* timer) noexcept {
       Hub::wake(static_cast<WaitTimer*>(timer)->greenlet, Wake::TimedOut);
     };
@@ -109,7 +110,8 @@ void Hub::go_last() noexcept {
 
 // Before a wait. The hub's own stack always has something pending, so that one test serves both.
 void Hub::meet_pending(const char* what) {
-  if (forked_) [[unlikely]] after_fork();
+  if (forked_) [[unlikely]]
+    after_fork();
   Greenlet& self = *running_;
   if (&self == &own_) throw BlockingInHub(std::string(what) + " was called on the hub's own stack");
   if ((self.pending & pending_look) != 0) look_for_exit(self, *eh_);
@@ -140,7 +142,8 @@ Wake Hub::try_park(const char* what, std::int64_t on, Deadline deadline) noexcep
 }
 
 Wake Hub::park(const char* what, std::int64_t on, Deadline deadline) {
-  if (running_->pending != 0) [[unlikely]] meet_pending(what);
+  if (running_->pending != 0) [[unlikely]]
+    meet_pending(what);
   Wake why = try_park(what, on, deadline);
   if (why == Wake::Interrupted) [[unlikely]]
     throw_pending(*running_);
@@ -150,7 +153,8 @@ Wake Hub::park(const char* what, std::int64_t on, Deadline deadline) {
 // Inlined, so that a dump shows fern::sleep() and not a jump from there.
 __attribute__((always_inline)) inline void Hub::sleep(Deadline until) {
   Greenlet& self = *running_;
-  if (self.pending != 0) [[unlikely]] meet_pending("sleep()");
+  if (self.pending != 0) [[unlikely]]
+    meet_pending("sleep()");
   Alarm alarm(*this, self, until);
   while (!alarm.rung) {
     if (try_park("sleep()") != Wake::Interrupted) continue;
@@ -183,7 +187,8 @@ Departure stack_entry() {
 
 void Hub::run() noexcept {
   for (;;) {
-    if (watches_ != nullptr) [[unlikely]] SwitchWatch::stopped(watches_);
+    if (watches_ != nullptr) [[unlikely]]
+      SwitchWatch::stopped(watches_);
     turn();
     Greenlet* next = pop();
     if (next == nullptr) continue;
@@ -197,7 +202,8 @@ void Hub::run() noexcept {
 }
 
 void Hub::turn() noexcept {
-  if (forked_) [[unlikely]] after_fork();
+  if (forked_) [[unlikely]]
+    after_fork();
   switches_ += granted_ - budget_;
   if (head_ != nullptr) {
     // Somebody is ready: look at the loop only when the slice is over.
@@ -213,7 +219,8 @@ void Hub::turn() noexcept {
     if (now - polled_at_ < slice_ns) return;
   }
   take_posts();
-  if (forked_) [[unlikely]] after_fork();
+  if (forked_) [[unlikely]]
+    after_fork();
   ++polls_;
   if (head_ != nullptr) {
     loop_->poll(false, never);
@@ -281,7 +288,8 @@ void Hub::post(detail::Remote& remote) noexcept {
     if (sleeping_.exchange(false, std::memory_order_seq_cst)) loop_->wake_up();
     wakers_.fetch_sub(1, std::memory_order_seq_cst);
   }
-  if (closed_.load(std::memory_order_seq_cst)) [[unlikely]] drain_closed();
+  if (closed_.load(std::memory_order_seq_cst)) [[unlikely]]
+    drain_closed();
 }
 
 void Hub::take_posts() noexcept {
@@ -385,9 +393,11 @@ __attribute__((noinline)) Passage prepare_yield_slowly() {
 // The quick way calls nothing, so that it saves no registers.
 Passage prepare_yield() {
   core::Hub* hub = core::this_hub;
-  if (hub == nullptr || !hub->others_ready()) [[unlikely]] return prepare_yield_slowly();
+  if (hub == nullptr || !hub->others_ready()) [[unlikely]]
+    return prepare_yield_slowly();
   core::Greenlet& self = hub->running();
-  if (self.pending != 0) [[unlikely]] return prepare_yield_slowly();
+  if (self.pending != 0) [[unlikely]]
+    return prepare_yield_slowly();
   return passage(*hub, self, *hub->requeue());
 }
 #endif

@@ -74,7 +74,7 @@ class Hub final : public fern::Hub {
   // prepare_yield() puts the running greenlet at the end of the queue and takes the next one; null
   // when nobody else is ready and the slice is not over. The caller switches between the two.
   Greenlet* prepare_yield();
-  Greenlet* requeue() noexcept;    // the same when others are ready and nothing is pending
+  Greenlet* requeue() noexcept;  // the same when others are ready and nothing is pending
   bool others_ready() const noexcept { return head_ != nullptr; }
 
   // go_last() lets all that are ready run once, and leaves what is pending.
@@ -135,7 +135,8 @@ class Hub final : public fern::Hub {
 
   // loop() is the loop, made new first if this process has forked.
   Loop& loop() {
-    if (forked_) [[unlikely]] after_fork();
+    if (forked_) [[unlikely]]
+      after_fork();
     return *loop_;
   }
   void after_fork() noexcept;
@@ -177,8 +178,8 @@ class Hub final : public fern::Hub {
   struct Extension {
     Extension* next = nullptr;
     Extension* previous = nullptr;
-    virtual void ended() noexcept = 0;     // detached, in the hub's thread, before the loop goes
-    virtual void forked() noexcept {}      // in a child, where no watch may be touched yet
+    virtual void ended() noexcept = 0;  // detached, in the hub's thread, before the loop goes
+    virtual void forked() noexcept {}   // in a child, where no watch may be touched yet
 
    protected:
     ~Extension() = default;
@@ -237,7 +238,7 @@ class Hub final : public fern::Hub {
 
   // hub_life.cpp
   void open();
-  void close() noexcept;           // the thread ends
+  void close() noexcept;  // the thread ends
   void end_greenlets() noexcept;
   void abandon_greenlets() noexcept;
   void end_extensions() noexcept;
@@ -249,9 +250,9 @@ class Hub final : public fern::Hub {
     if (first != nullptr) head_ = first->next;
     return first;
   }
-  Greenlet& next() noexcept;       // who runs now: the first that is ready, or our own stack
+  Greenlet& next() noexcept;  // who runs now: the first that is ready, or our own stack
   void switch_away(Greenlet& from) noexcept;
-  void turn() noexcept;            // one round of the hub's own stack
+  void turn() noexcept;  // one round of the hub's own stack
   void rest() noexcept;
   void wake_idlers() noexcept;
   bool nothing_left() noexcept;
@@ -260,58 +261,59 @@ class Hub final : public fern::Hub {
   void housekeeping(std::int64_t now) noexcept;
 
   // deadlock.cpp
-  bool nothing_pending() noexcept;           // nothing of this hub's own can ever wake it
+  bool nothing_pending() noexcept;                // nothing of this hub's own can ever wake it
   std::int64_t stuck(std::int64_t now) noexcept;  // until when to sleep then, if not a LoopExit
   void declare_deadlock() noexcept;
   std::int64_t stall_deadline(std::int64_t now) noexcept;
   void report_stall(std::int64_t now) noexcept;
 
   // The first line is what switching touches.
-  Greenlet* head_ = nullptr;       // ready queue; tail_ counts only while head_ is not null
+  Greenlet* head_ = nullptr;  // ready queue; tail_ counts only while head_ is not null
   Greenlet* tail_ = nullptr;
   Greenlet* running_ = nullptr;
-  std::uint64_t budget_ = 1;       // switches until the hub's own stack has a look
-  EhGlobals* eh_ = nullptr;        // this thread's
+  std::uint64_t budget_ = 1;  // switches until the hub's own stack has a look
+  EhGlobals* eh_ = nullptr;   // this thread's
   std::uint64_t granted_ = 1;
-  std::uint64_t switches_ = 0;     // before the current grant
+  std::uint64_t switches_ = 0;  // before the current grant
 
-  std::int64_t polled_at_ = 0;     // steady nanoseconds of the last look at the loop
-  std::int64_t checked_at_ = 0;    // and at the clock
+  std::int64_t polled_at_ = 0;   // steady nanoseconds of the last look at the loop
+  std::int64_t checked_at_ = 0;  // and at the clock
   std::int64_t trim_at_ = 0;
   std::uint64_t polls_ = 0;
   std::size_t greenlets_ = 0;
   std::size_t external_ = 0;
-  std::uint8_t birth_pending_ = 0; // what greenlets are born with; a kill while main waits in end_greenlets
+  std::uint8_t birth_pending_ =
+      0;  // what greenlets are born with; a kill while main waits in end_greenlets
   bool forked_ = false;
   unsigned forks_ = 0;
-  Greenlet* survivor_ = nullptr;   // who called fork
-  bool awaits_end_ = false;        // main is in wait_all(), and there is something left to do
+  Greenlet* survivor_ = nullptr;  // who called fork
+  bool awaits_end_ = false;       // main is in wait_all(), and there is something left to do
   bool awaits_end_with_timer_ = false;
   bool stall_reported_ = false;
-  std::int64_t ask_at_ = 0;        // do not count threads again before
-  std::int64_t stuck_since_ = 0;   // how long nothing has been ready nor pending; 0: not so
+  std::int64_t ask_at_ = 0;             // do not count threads again before
+  std::int64_t stuck_since_ = 0;        // how long nothing has been ready nor pending; 0: not so
   std::int64_t told_stuck_since_ = -1;  // the one that main could not be told by a LoopExit
 
-  Greenlet main_;                  // the thread's own stack
-  Greenlet own_;                   // the hub's
+  Greenlet main_;  // the thread's own stack
+  Greenlet own_;   // the hub's
   Stack own_stack_;
   Timers timers_;
   StackPool stacks_;
   std::optional<Loop> loop_;
   Extension* extensions_ = nullptr;
   SwitchWatch* watches_ = nullptr;
-  detail::SpinLock idle_lock_;     // for form: only the hub's thread comes here
+  detail::SpinLock idle_lock_;  // for form: only the hub's thread comes here
   detail::WaitQueue idlers_;
   RawSwitches raw_;
 
   // For other threads.
   alignas(64) std::atomic<detail::Remote*> mailbox_{nullptr};  // newest first
-  std::atomic<bool> sleeping_{false};   // in, or about to go into, a poll that blocks
-  std::atomic<int> wakers_{0};          // threads between their look at sleeping_ and wake_up
+  std::atomic<bool> sleeping_{false};  // in, or about to go into, a poll that blocks
+  std::atomic<int> wakers_{0};         // threads between their look at sleeping_ and wake_up
   std::atomic<bool> closed_{true};
   std::atomic<std::uint32_t> era_{0};
-  std::atomic<bool> deadlocked_{false}; // another hub found that all are stuck
-  bool waits_stuck_ = false;            // under the registry's mutex: idle and stuck
+  std::atomic<bool> deadlocked_{false};  // another hub found that all are stuck
+  bool waits_stuck_ = false;             // under the registry's mutex: idle and stuck
 };
 
 #ifdef FERN_INLINE_SWITCH

@@ -33,8 +33,8 @@ class Loop::Watch {
   void* owner;
   Ready ready;
   unsigned armed = 0;
-  Watch* next_fresh = nullptr;     // in State::fresh: those armed since the last poll
-  Watch** fresh_place = nullptr;   // what points to it there; null when it is not in the list
+  Watch* next_fresh = nullptr;    // in State::fresh: those armed since the last poll
+  Watch** fresh_place = nullptr;  // what points to it there; null when it is not in the list
 
   void add_to(Watch*& fresh) noexcept {
     if (fresh_place != nullptr) return;
@@ -243,9 +243,8 @@ void Loop::arm(Watch& watch, unsigned readiness) noexcept {
 void Loop::unwatch(Watch& watch) noexcept {
   watch.leave_fresh();
   // Stops at once; the memory is libuv's until it says so.
-  uv_close(reinterpret_cast<uv_handle_t*>(&watch.handle), [](uv_handle_t* handle) {
-    delete static_cast<Watch*>(handle->data);
-  });
+  uv_close(reinterpret_cast<uv_handle_t*>(&watch.handle),
+           [](uv_handle_t* handle) { delete static_cast<Watch*>(handle->data); });
 }
 
 Loop::Signal* Loop::listen(int number, void* owner, Raised raised) noexcept {
@@ -272,9 +271,8 @@ Loop::Signal* Loop::listen(int number, void* owner, Raised raised) noexcept {
 }
 
 void Loop::unlisten(Signal& signal) noexcept {
-  uv_close(reinterpret_cast<uv_handle_t*>(&signal.handle), [](uv_handle_t* handle) {
-    delete static_cast<Signal*>(handle->data);
-  });
+  uv_close(reinterpret_cast<uv_handle_t*>(&signal.handle),
+           [](uv_handle_t* handle) { delete static_cast<Signal*>(handle->data); });
 }
 
 // The eventfd and the timerfd are shared with the parent: a child that read them would take the

@@ -88,8 +88,9 @@ void service_thread_idle(int change) noexcept {
 
 bool Registry::others_alive() noexcept {
   std::lock_guard lock(mutex());
-  std::size_t known = lists().live.size() + tool_threads +
-                      static_cast<std::size_t>(idle_service_threads.load(std::memory_order_seq_cst));
+  std::size_t known =
+      lists().live.size() + tool_threads +
+      static_cast<std::size_t>(idle_service_threads.load(std::memory_order_seq_cst));
   std::size_t threads = base::thread_count();
   return threads == 0 || threads > known;
 }

@@ -26,7 +26,8 @@ std::size_t round_up(std::size_t value, std::size_t step) noexcept {
 }
 
 Guard probe_guard() noexcept {
-  void* page = mmap(nullptr, page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* page =
+      mmap(nullptr, page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (page == MAP_FAILED) return Guard::Protect;
   bool works = madvise(page, page_size(), madv_guard_install) == 0;
   munmap(page, page_size());
@@ -131,7 +132,8 @@ Slab* StackPool::map(Class& sizes) {
   // first: the head is rounded up to pages.
   std::size_t count = bytes / (stride + sizeof(Greenlet)) + 1;
   while (round_up(sizeof(Slab) + sizeof(Greenlet) + count * sizeof(Greenlet), page_size()) +
-             count * stride > bytes) {
+             count * stride >
+         bytes) {
     --count;
   }
   const std::size_t head =
@@ -145,7 +147,8 @@ Slab* StackPool::map(Class& sizes) {
   slab->bytes = bytes;
   slab->stride = stride;
   slab->sizes = &sizes;
-  slab->blocks = reinterpret_cast<Greenlet*>(slab->base + round_up(sizeof(Slab), alignof(Greenlet)));
+  slab->blocks =
+      reinterpret_cast<Greenlet*>(slab->base + round_up(sizeof(Slab), alignof(Greenlet)));
   slab->stacks = slab->base + head;
   slab->count = static_cast<std::uint32_t>(count);
   slab->first_id = next_id_;
@@ -236,7 +239,8 @@ void StackPool::trim(Class& sizes, std::size_t keep) noexcept {
         slab->blocks[end].flags &= static_cast<std::uint8_t>(~flag_read);
         ++end;
       }
-      if (end > i) madvise(slab->stacks + i * slab->stride, (end - i) * slab->stride, MADV_DONTNEED);
+      if (end > i)
+        madvise(slab->stacks + i * slab->stride, (end - i) * slab->stride, MADV_DONTNEED);
       i = end + 1;
     }
   }

@@ -44,18 +44,18 @@ Guard guard_kind() noexcept;
 struct StackSizes;
 
 struct Slab {
-  Slab* next = nullptr;             // the next older one of the same class
-  Slab* registered = nullptr;       // the list of all slabs, which never shrinks
+  Slab* next = nullptr;        // the next older one of the same class
+  Slab* registered = nullptr;  // the list of all slabs, which never shrinks
   char* base = nullptr;
   std::size_t bytes = 0;
-  std::size_t stride = 0;           // guard page included
-  char* stacks = nullptr;           // bottom of stack 0's guard
+  std::size_t stride = 0;  // guard page included
+  char* stacks = nullptr;  // bottom of stack 0's guard
   Greenlet* blocks = nullptr;
-  std::uint32_t count = 0;          // stacks that fit
-  std::uint32_t opened = 0;         // stacks that mprotect has opened
-  std::uint32_t used = 0;           // stacks ever handed out
-  std::uint32_t first_id = 0;       // id of block 0
-  StackSizes* sizes = nullptr;      // the class it belongs to
+  std::uint32_t count = 0;      // stacks that fit
+  std::uint32_t opened = 0;     // stacks that mprotect has opened
+  std::uint32_t used = 0;       // stacks ever handed out
+  std::uint32_t first_id = 0;   // id of block 0
+  StackSizes* sizes = nullptr;  // the class it belongs to
 
   Stack stack(std::uint32_t index) const noexcept {
     char* bottom = stacks + index * stride;
@@ -67,12 +67,12 @@ struct Slab {
 struct StackSizes {
   StackSizes* next = nullptr;
   std::size_t stride = 0;
-  std::size_t next_slab = 0;     // bytes to map next
-  Slab* slabs = nullptr;         // newest first
+  std::size_t next_slab = 0;  // bytes to map next
+  Slab* slabs = nullptr;      // newest first
   Greenlet* free = nullptr;
   std::size_t free_count = 0;
-  std::size_t cold = 0;          // free ones whose memory has gone back
-  std::size_t unused = 0;        // least free_count since the last trim
+  std::size_t cold = 0;    // free ones whose memory has gone back
+  std::size_t unused = 0;  // least free_count since the last trim
 };
 
 // StackPool serves one hub; only its thread calls it.

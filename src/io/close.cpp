@@ -158,7 +158,8 @@ int shutdown(int fd, int how) noexcept {
   if (real::shutdown(fd, how) < 0) return -1;
   int domain = AF_UNSPEC;
   socklen_t size = sizeof domain;
-  if (real::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0 || domain != AF_UNIX) return 0;
+  if (real::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0 || domain != AF_UNIX)
+    return 0;
   if (FdTable* mine = FdTable::here()) mine->wake_waiters(fd);
   struct Tell : detail::Remote {
     core::Hub* hub = nullptr;

@@ -106,7 +106,8 @@ class Storm {
 
   void live(Dice dice) {
     while (!over_) {
-      auto& trouble = *troubles_[static_cast<std::size_t>(dice.below(static_cast<int>(troubles_.size())))];
+      auto& trouble =
+          *troubles_[static_cast<std::size_t>(dice.below(static_cast<int>(troubles_.size())))];
       try {
         if (dice.one_in(4)) {
           fern::Timeout scope{std::chrono::microseconds(dice.below(3000))};
@@ -164,7 +165,8 @@ class KillStorm : public FernTest {
 using storm::KillStorm;
 
 TEST_F(KillStorm, LosesNoPermitItemByteLockOrStack) {
-  auto seed = static_cast<std::uint64_t>(storm::setting("FERN_STORM_SEED", std::random_device()() & 0x7fffffff));
+  auto seed = static_cast<std::uint64_t>(
+      storm::setting("FERN_STORM_SEED", std::random_device()() & 0x7fffffff));
   auto length = std::chrono::seconds(storm::setting("FERN_STORM_SECONDS", 60));
   watch_longer(length);
   SCOPED_TRACE("seed " + std::to_string(seed));

@@ -22,7 +22,8 @@ namespace storm {
 // Dice throws what the storm does next; each greenlet has its own, made from the storm's seed.
 class Dice {
  public:
-  explicit Dice(std::uint64_t seed) : engine_(static_cast<std::uint_fast32_t>(seed % 2147483646 + 1)) {}
+  explicit Dice(std::uint64_t seed)
+      : engine_(static_cast<std::uint_fast32_t>(seed % 2147483646 + 1)) {}
 
   int below(int n) { return static_cast<int>(engine_() % static_cast<std::uint_fast32_t>(n)); }
   bool one_in(int n) { return below(n) == 0; }

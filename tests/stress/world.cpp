@@ -83,20 +83,21 @@ class Echo : public Trouble {
  public:
   Echo()
       : Trouble("StreamServer"),
-        server_(
-            fern::Address::loopback(0),
-            [](fern::Socket& socket) {
-              std::array<char, 256> data;
-              try {
-                while (auto came = socket.recv(data)) socket.sendall(std::span(data).first(came));
-              } catch (const std::system_error&) {  // the client was killed
-              }
-            },
-            {.pool = 20}) {
+        server_(fern::Address::loopback(0),
+                [](fern::Socket& socket) {
+                  std::array<char, 256> data;
+                  try {
+                    while (auto came = socket.recv(data))
+                      socket.sendall(std::span(data).first(came));
+                  } catch (const std::system_error&) {  // the client was killed
+                  }
+                },
+                {.pool = 20}) {
     server_.start();
   }
   void touch(Dice& dice) override {
-    std::string text(static_cast<std::size_t>(1 + dice.below(200)), static_cast<char>('a' + dice.below(26)));
+    std::string text(static_cast<std::size_t>(1 + dice.below(200)),
+                     static_cast<char>('a' + dice.below(26)));
     std::string answer(text.size(), ' ');
     try {
       auto socket = fern::create_connection(server_.address(), dice.deadline());

@@ -79,15 +79,14 @@ class Function<R(Args...)> {
   }
 
   template <class Fn>
-  static constexpr Ops inside{
-      [](void* room, Args&&... args) -> R {
-        return invoke(*static_cast<Fn*>(room), std::forward<Args>(args)...);
-      },
-      [](void* from, void* to) noexcept {
-        ::new (to) Fn(std::move(*static_cast<Fn*>(from)));
-        static_cast<Fn*>(from)->~Fn();
-      },
-      [](void* room) noexcept { static_cast<Fn*>(room)->~Fn(); }};
+  static constexpr Ops inside{[](void* room, Args&&... args) -> R {
+                                return invoke(*static_cast<Fn*>(room), std::forward<Args>(args)...);
+                              },
+                              [](void* from, void* to) noexcept {
+                                ::new (to) Fn(std::move(*static_cast<Fn*>(from)));
+                                static_cast<Fn*>(from)->~Fn();
+                              },
+                              [](void* room) noexcept { static_cast<Fn*>(room)->~Fn(); }};
 
   template <class Fn>
   static constexpr Ops outside{

@@ -60,8 +60,8 @@ struct Result<void> : Task {
 };
 
 template <class Fn, class... Args>
-using ResultOf = std::remove_cv_t<std::remove_reference_t<
-    std::invoke_result_t<std::decay_t<Fn>, std::decay_t<Args>...>>>;
+using ResultOf = std::remove_cv_t<
+    std::remove_reference_t<std::invoke_result_t<std::decay_t<Fn>, std::decay_t<Args>...>>>;
 
 template <class T, class Fn, class... Args>
 struct Call final : Result<T> {
