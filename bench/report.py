@@ -13,6 +13,8 @@ import sys
 
 import suite
 
+# Figures stand before the lines that they cross.
+LABEL = {"va": "center", "fontsize": 9, "zorder": 3, "bbox": {"facecolor": "white", "edgecolor": "none", "pad": 1}}
 INK, PALE, OURS, WORSE = "#24292f", "#8c959f", "#2da44e", "#cf222e"
 
 STYLE = """
@@ -69,7 +71,7 @@ def ratios_plot(pyplot, rows):
     axes.invert_yaxis()
     axes.set_xlabel("share of what the bar allows (left of the line: met)")
     for place, share in zip(places, shares):
-        axes.text(share + 0.01, place, f"{share:.2f}", va="center", fontsize=9)
+        axes.text(share + 0.01, place, f"{share:.2f}", **LABEL)
     axes.set_xlim(0, max([1.15, *shares]) * 1.1)
     return figure
 
@@ -89,8 +91,7 @@ def peers_plot(pyplot, row):
     axes.set_yticks(places, order)
     axes.invert_yaxis()
     for place, name in enumerate(order):
-        axes.annotate(short(values[name]), (values[name], place), (4, 0), textcoords="offset points", va="center",
-                      fontsize=9)
+        axes.annotate(short(values[name]), (values[name], place), (4, 0), textcoords="offset points", **LABEL)
     axes.margins(x=0.18)
     axes.set_xlabel(f"{row['unit']}, {row['better']} is better; dashed: the limit, {short(row['limit'])}")
     axes.set_title(row["row"], loc="left", fontsize=11)
@@ -143,7 +144,7 @@ def write(results, folder):
     parts = [
         "<!doctype html><html lang='en'><meta charset='utf-8'><meta name='viewport' content='width=device-width'>",
         f"<title>Fern, measured</title><style>{STYLE}</style><h1>Fern, measured</h1>",
-        f"<p>{html.escape(results['machine'])}; {results['seconds'] // 60} minutes. Each row is the median of runs taken "
+        f"<p>{html.escape(results['machine'])}; {max(1, results['seconds'] // 60)} min. Each row is the median of runs taken "
         "in turn with the limit's and the peers'. Only ratios carry over to another machine.</p>",
         f"<p>{met} of {len(judged)} rows with a bar meet it.</p>", table(rows)]
     pyplot = plots()
