@@ -28,7 +28,9 @@ void hub_wake(benchmark::State& state) {
   std::int64_t counted = 0;
   std::thread other([&] {
     rows::bind_to_processor(1);
-    for (there.acquire(); !stop; there.acquire()) {
+    for (;;) {
+      there.acquire();
+      if (stop) return;
       ++counted;
       back.release();
     }

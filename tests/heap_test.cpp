@@ -41,7 +41,11 @@ TEST_F(Heap, IsNotAskedByAParkAndItsWakeUp) {
   fern::Semaphore back(0);
   bool stop = false;
   auto other = fern::spawn([&] {
-    for (there.acquire(); !stop; there.acquire()) back.release();
+    for (;;) {
+      there.acquire();
+      if (stop) return;
+      back.release();
+    }
   });
   EXPECT_EQ(allocations([&] {
               there.release();
