@@ -62,5 +62,5 @@ def rows(build, rounds, with_peers, say, only):
                   for (kind, name), figures in found.items() if kind == what}
         if "fern" not in values:
             raise suite.Wrong(f"{row}: Fern's program failed")
-        values["limit"] = values.pop(limit) if limit else (bar, 0)
+        values["limit"] = values.pop(NAMES[limit]) if limit else (bar, 0)
         yield suite.conclude(row, unit, "lower", bar if limit else 1.0, values)
