@@ -131,8 +131,7 @@ void context_adopt([[maybe_unused]] ToolContext& tools) noexcept {
 #ifndef FERN_INLINE_SWITCH
 FERN_UNCHECKED void context_switch(Context& from, ToolContext& from_tools, Context& to,
                                    ToolContext& to_tools, EhGlobals& live, bool dying) noexcept {
-  from.eh = live;
-  live = to.eh;
+  eh_exchange(from, to, live);
   leaving(from_tools, to_tools, dying);
 #ifdef FERN_ASAN
   Passage passage{&from, &from_tools};

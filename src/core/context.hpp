@@ -43,6 +43,22 @@ struct Context : detail::Saved {  // sp is valid while it is not running
   EhGlobals eh;                   // and so is this
 };
 
+// eh_exchange() is a switch's part of it. As one piece of 16 bytes each, padding and all: half as
+// many instructions.
+__attribute__((always_inline)) inline void eh_exchange(Context& from, const Context& to,
+                                                       EhGlobals& live) noexcept {
+#if defined(__SSE2__)
+  using Piece [[gnu::vector_size(16), gnu::aligned(8), gnu::may_alias]] = long long;
+  static_assert(sizeof(Piece) == sizeof(EhGlobals));
+  const Piece next = *reinterpret_cast<const Piece*>(&to.eh);
+  *reinterpret_cast<Piece*>(&from.eh) = *reinterpret_cast<Piece*>(&live);
+  *reinterpret_cast<Piece*>(&live) = next;
+#else
+  from.eh = live;
+  live = to.eh;
+#endif
+}
+
 // What the sanitizers want to know of a stack; empty without them.
 struct ToolContext {
 #ifdef FERN_ASAN
@@ -89,8 +105,7 @@ void context_adopt(ToolContext& tools) noexcept;
 __attribute__((always_inline)) inline void context_switch(Context& from, ToolContext&, Context& to,
                                                           ToolContext&, EhGlobals& live,
                                                           bool = false) noexcept {
-  from.eh = live;
-  live = to.eh;
+  eh_exchange(from, to, live);
   detail::jump({to.sp, &from});
 }
 #else

@@ -88,8 +88,19 @@ Departure Hub::leave(Greenlet& ended, Greenlet* heir) noexcept {
 }
 
 __attribute__((always_inline)) inline Greenlet* Hub::requeue() noexcept {
-  push(*running_);
-  return &next();
+  Greenlet* self = running_;
+  Greenlet* first = head_;
+  self->next = nullptr;
+  tail_->next = self;
+  tail_ = self;
+  if (--budget_ == 0) [[unlikely]] {
+    running_ = &own_;
+    return &own_;
+  }
+  head_ = first->next;
+  __builtin_prefetch(head_->context.sp);  // see next()
+  running_ = first;
+  return first;
 }
 
 Greenlet* Hub::prepare_yield() {
@@ -97,6 +108,8 @@ Greenlet* Hub::prepare_yield() {
   if (head_ == nullptr) {
     if (--budget_ > 0) return nullptr;
     budget_ = 1;  // used up just now: have a look at the loop
+    push(*running_);
+    return &next();
   }
   return requeue();
 }

@@ -320,8 +320,7 @@ class Hub final : public fern::Hub {
 // passage() is what the caller jumps with, at once, from one greenlet to the other.
 __attribute__((always_inline)) inline detail::Passage passage(Hub& hub, Greenlet& from,
                                                               Greenlet& to) noexcept {
-  from.context.eh = hub.live_eh();
-  hub.live_eh() = to.context.eh;
+  eh_exchange(from.context, to.context, hub.live_eh());
   return {to.context.sp, &from.context};
 }
 #endif
