@@ -47,6 +47,18 @@ class StackTest : public FernTest {
   StackTest() { may_keep_heap("pools are never destroyed"); }
 };
 
+// A block with its stack.
+Greenlet* take(StackPool& pool, std::size_t size = StackPool::default_size) {
+  Greenlet* block = pool.take(size);
+  pool.lend(*block);
+  return block;
+}
+
+void give(StackPool& pool, Greenlet* block) {
+  pool.give_stack(*block->stack, *block);
+  pool.give(block);
+}
+
 std::size_t mappings() {
   std::ifstream maps("/proc/self/maps");
   return static_cast<std::size_t>(
@@ -74,9 +86,9 @@ bool faults(char* address) {
 TEST_F(StackTest, HasTheSizeAskedForInWholePagesGuardIncluded) {
   StackPool& pool = new_pool();
   auto size_of = [&](std::size_t asked) {
-    Greenlet* block = pool.take(asked);
+    Greenlet* block = take(pool, asked);
     std::size_t size = stack_of(*block).size() + fern::core::page_size();
-    pool.give(block);
+    give(pool, block);
     return size;
   };
   EXPECT_EQ(size_of(256 * kib), 256 * kib);
@@ -90,8 +102,8 @@ TEST_F(StackTest, HasTheSizeAskedForInWholePagesGuardIncluded) {
 TEST_F(StackTest, IsWritableFromItsBottomToItsTopAndNotBelow) {
   for (Guard guard : {fern::core::guard_kind(), Guard::Protect}) {
     StackPool& pool = new_pool(guard);
-    Greenlet* below = pool.take(32 * kib);
-    Greenlet* block = pool.take(32 * kib);
+    Greenlet* below = take(pool, 32 * kib);
+    Greenlet* block = take(pool, 32 * kib);
     Stack stack = stack_of(*block);
     std::memset(stack.bottom, 1, stack.size());
     std::memset(stack_of(*below).bottom, 1, stack_of(*below).size());
@@ -103,8 +115,8 @@ TEST_F(StackTest, IsWritableFromItsBottomToItsTopAndNotBelow) {
 
 TEST_F(StackTest, IsCountedWhenItCannotBeGuarded) {
   StackPool& pool = new_pool(Guard::None);
-  pool.take();
-  pool.take();
+  take(pool);
+  take(pool);
   EXPECT_EQ(pool.stats().unguarded, 2u);
 }
 
@@ -115,7 +127,7 @@ TEST_F(StackTest, GuardsByMprotectStopAtHalfOfTheMappingsAllowed) {
     StackPool& pool = new_pool(Guard::Protect);
     std::size_t before = mappings();
     std::size_t limit = fern::core::max_map_count();
-    for (std::size_t i = 0; i < limit / 4 + 100; ++i) pool.take(StackPool::smallest_size);
+    for (std::size_t i = 0; i < limit / 4 + 100; ++i) take(pool, StackPool::smallest_size);
     if (pool.stats().unguarded < 100 || pool.stats().unguarded > 200) return 1;
     return mappings() - before <= limit / 2 + 100 ? 0 : 2;
   })));
@@ -123,17 +135,44 @@ TEST_F(StackTest, GuardsByMprotectStopAtHalfOfTheMappingsAllowed) {
 
 TEST_F(StackTest, IsReusedLastInFirstOut) {
   StackPool& pool = new_pool();
-  Greenlet* a = pool.take();
-  Greenlet* b = pool.take();
-  Greenlet* other = pool.take(64 * kib);
+  Greenlet* a = take(pool);
+  Greenlet* b = take(pool);
+  Greenlet* other = take(pool, 64 * kib);
   EXPECT_NE(a, b);
-  pool.give(a);
-  pool.give(other);
-  pool.give(b);
-  EXPECT_EQ(pool.take(), b);
-  EXPECT_EQ(pool.take(), a);
-  EXPECT_EQ(pool.take(64 * kib), other);
+  give(pool, a);
+  give(pool, other);
+  give(pool, b);
+  EXPECT_EQ(take(pool), b);
+  EXPECT_EQ(take(pool), a);
+  EXPECT_EQ(take(pool, 64 * kib), other);
   EXPECT_EQ(pool.stats().made, 3u);
+}
+
+TEST_F(StackTest, AreAsManyAsBlocksWhoeverHasThem) {
+  StackPool& pool = new_pool();
+  std::vector<Greenlet*> blocks;
+  for (int i = 0; i < 500; ++i) blocks.push_back(pool.take());
+  std::set<char*> bottoms;
+  for (std::size_t i = 500; i-- > 0;) bottoms.insert(pool.lend(*blocks[i]).bottom);
+  EXPECT_EQ(bottoms.size(), 500u);
+  EXPECT_GT(pool.stats().slabs, 2u);
+  for (Greenlet* block : blocks) EXPECT_EQ(stack_at(stack_of(*block).bottom).block, block);
+}
+
+TEST_F(StackTest, IsHadOnlyByThoseThatHaveBegun) {
+  std::vector<fern::AnyGreenlet> all;
+  char* stack = nullptr;
+  int others = 0;
+  auto look = [&] {
+    char* mine = stack_of(fern::core::Hub::current().running()).bottom;
+    if (stack == nullptr) stack = mine;
+    if (stack != mine) ++others;
+  };
+  for (int i = 0; i < 100; ++i) all.push_back(fern::spawn(look));
+  fern::joinall(all);
+  EXPECT_NE(stack, nullptr);
+  // One after another on the same.
+  EXPECT_EQ(others, 0);
 }
 
 TEST_F(StackTest, IdsAreUniqueAcrossSizesAndSlabs) {
@@ -141,7 +180,7 @@ TEST_F(StackTest, IdsAreUniqueAcrossSizesAndSlabs) {
   std::set<std::uint64_t> ids;
   std::size_t taken = 0;
   for (std::size_t size : {StackPool::default_size, 64 * kib, 1 * mib}) {
-    for (int i = 0; i < 300; ++i, ++taken) ids.insert(fern::core::id_of(*pool.take(size)));
+    for (int i = 0; i < 300; ++i, ++taken) ids.insert(fern::core::id_of(*take(pool, size)));
   }
   EXPECT_EQ(ids.size(), taken);
   EXPECT_EQ(ids.count(0), 0u);
@@ -150,8 +189,8 @@ TEST_F(StackTest, IdsAreUniqueAcrossSizesAndSlabs) {
 
 TEST_F(StackTest, IsFoundByAnyAddressInIt) {
   StackPool& pool = new_pool();
-  Greenlet* first = pool.take();
-  Greenlet* second = pool.take();
+  Greenlet* first = take(pool);
+  Greenlet* second = take(pool);
   for (Greenlet* block : {first, second}) {
     Stack stack = stack_of(*block);
     EXPECT_EQ(stack_at(stack.bottom).block, block);
@@ -173,18 +212,18 @@ TEST_F(StackTest, TrimGivesMemoryBackThatStayedUnusedAndKeepsTheWarmOnes) {
   StackPool& pool = new_pool();
   std::vector<Greenlet*> blocks;
   for (int i = 0; i < 50; ++i) {
-    blocks.push_back(pool.take());
+    blocks.push_back(take(pool));
     Stack stack = stack_of(*blocks.back());
     std::memset(stack.bottom, 7, stack.size());
   }
-  for (Greenlet* block : blocks) pool.give(block);
+  for (Greenlet* block : blocks) give(pool, block);
   EXPECT_TRUE(pool.wants_trim(10));
   pool.trim(10);
   EXPECT_EQ(pool.stats().given_back, 0u);
   // Used meanwhile: these five stay warm beyond the ten.
   std::vector<Greenlet*> used;
-  for (int i = 0; i < 15; ++i) used.push_back(pool.take());
-  for (Greenlet* block : used) pool.give(block);
+  for (int i = 0; i < 15; ++i) used.push_back(take(pool));
+  for (Greenlet* block : used) give(pool, block);
   pool.trim(10);
   EXPECT_EQ(pool.stats().given_back, 25u);
   EXPECT_TRUE(pool.wants_trim(10));
@@ -198,7 +237,7 @@ TEST_F(StackTest, TrimGivesMemoryBackThatStayedUnusedAndKeepsTheWarmOnes) {
   EXPECT_EQ(resident, 10 * (StackPool::default_size - fern::core::page_size()));
   // What was given back can be had again, with its guard.
   for (int i = 0; i < 50; ++i) {
-    Stack stack = stack_of(*pool.take());
+    Stack stack = stack_of(*take(pool));
     std::memset(stack.bottom, 7, stack.size());
   }
   EXPECT_EQ(pool.stats().given_back, 0u);
@@ -208,7 +247,7 @@ TEST_F(StackTest, TrimGivesMemoryBackThatStayedUnusedAndKeepsTheWarmOnes) {
 
 TEST_F(StackTest, TouchedCountsFromTheTopToTheLowestPageUsed) {
   StackPool& pool = new_pool();
-  Stack stack = stack_of(*pool.take());
+  Stack stack = stack_of(*take(pool));
   EXPECT_EQ(fern::core::stack_touched(stack), 0u);
   stack.top[-1] = 1;
   EXPECT_EQ(fern::core::stack_touched(stack), fern::core::page_size());
@@ -221,7 +260,7 @@ TEST_F(StackTest, AnAbsurdSizeIsBadAllocAndChangesNothing) {
   for (std::size_t size :
        {std::numeric_limits<std::size_t>::max(), std::numeric_limits<std::size_t>::max() - 4096,
         std::size_t{1} << 62, StackPool::largest_size + 1}) {
-    EXPECT_THROW(pool.take(size), std::bad_alloc) << size;
+    EXPECT_THROW(take(pool, size), std::bad_alloc) << size;
   }
   EXPECT_EQ(pool.stats().slabs, 0u);
   EXPECT_THROW(fern::spawn(fern::SpawnOptions{.stack_size = ~std::size_t{0}}, [] {}),
@@ -237,7 +276,7 @@ namespace {
 std::size_t take_all(StackPool& pool) {
   std::size_t count = 0;
   try {
-    for (;; ++count) *(stack_of(*pool.take()).top - 1) = 1;
+    for (;; ++count) *(stack_of(*take(pool)).top - 1) = 1;
   } catch (const std::bad_alloc&) {
   }
   return count;
@@ -305,7 +344,8 @@ TEST_F(StackTest, ASpawnWithoutMemoryIsBadAllocAndEverythingElseGoesOn) {
 TEST_F(StackTest, AnIdleHubGivesUnusedMemoryBackAndThenSleeps) {
   fern::core::Hub& hub = fern::core::Hub::current();
   const int count = fern::testing::under_valgrind() ? 1100 : 2000;
-  for (int i = 0; i < count; ++i) fern::spawn_raw([] {});
+  // All at once: one after another they would have one stack.
+  for (int i = 0; i < count; ++i) fern::spawn_raw([] { fern::yield(); });
   fern::sleep(2300ms);
   EXPECT_GE(hub.stacks().stats().given_back, static_cast<std::size_t>(count - 1024));
   auto polls = hub.polls();

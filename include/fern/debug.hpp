@@ -34,9 +34,9 @@ FERN_API void dump(std::ostream& out);
 // Stats counts what the calling thread's hub has.
 struct Stats {
   std::size_t greenlets = 0;      // started or not, not ended; main not counted
-  std::size_t kept = 0;           // ended, but a handle keeps their stack from reuse
-  std::size_t stacks = 0;         // ever opened
-  std::size_t free_stacks = 0;    // of those, waiting for reuse
+  std::size_t kept = 0;           // ended, but a handle keeps them from reuse
+  std::size_t stacks = 0;         // ever opened, one for each greenlet at the same time
+  std::size_t free_stacks = 0;    // of those, reserved for nobody
   std::size_t given_back = 0;     // of those, with their memory returned to the system
   std::size_t unguarded = 0;      // opened without a guard page
   std::size_t address_space = 0;  // bytes mapped for stacks

@@ -10,8 +10,8 @@
 // spawn never runs the new greenlet: it runs when the spawner next waits, in FIFO order with all
 // that is ready. A handle may be copied, joined and killed from any thread; dropping it detaches.
 // A greenlet's exception that nobody reads is printed once, with the greenlet's name, and stops
-// no other. The result lives on the greenlet's stack: a kept handle of an ended greenlet keeps
-// that stack from reuse, so take the value and let go.
+// no other. The result lives with the greenlet: a kept handle of an ended greenlet keeps its
+// control block from reuse, and its stack if the result is large, so take the value and let go.
 //
 // Whatever waits here throws what a kill or a Timeout scope sends the waiting greenlet, which ends
 // the wait and nothing else, and BlockingInHub on the hub's own stack.
@@ -25,7 +25,8 @@
 // unwound, so do not use it in a destructor that may run there.
 //
 // Cost: spawn from a warm pool allocates nothing; a default stack is 256 KiB of address space,
-// of which only touched pages are memory, with a guard page below.
+// of which only touched pages are memory, with a guard page below. A greenlet whose callable and
+// arguments are small has none before it runs, so those that run one after another share one.
 
 #include <fern/config.hpp>
 #include <fern/deadline.hpp>
@@ -119,7 +120,7 @@ class FERN_API AnyGreenlet {
   std::uint64_t id() const noexcept;
 
   // stack_used() is how many bytes of its stack were ever touched, in whole pages, by it and by
-  // earlier greenlets on the same stack.
+  // others on the same stack, before it and after its end; 0 before it runs.
   std::size_t stack_used() const;
 
   friend bool operator==(const AnyGreenlet&, const AnyGreenlet&) noexcept = default;

@@ -52,7 +52,7 @@ using boost::context::detail::transfer_t;
 
 // What the jump carries to the other side: whose stack pointer it has to store.
 struct Passage {
-  Context* from;
+  detail::Saved* from;
   ToolContext* from_tools;
 };
 
@@ -67,7 +67,7 @@ FERN_UNCHECKED inline void arrived(transfer_t transfer, [[maybe_unused]] ToolCon
                                   &passage->from_tools->size);
 #else
   static_cast<void>(first);
-  static_cast<Context*>(transfer.data)->sp = transfer.fctx;
+  static_cast<detail::Saved*>(transfer.data)->sp = transfer.fctx;
 #endif
 }
 
@@ -88,10 +88,7 @@ FERN_UNCHECKED inline void leaving([[maybe_unused]] ToolContext& from,
   asm volatile(".cfi_undefined rip");  // backtraces end here
 #endif
   arrived(transfer, nullptr, true);
-  Departure leave = stack_entry();
-  context_switch(*leave.from, *leave.from_tools, *leave.to, *leave.to_tools, *leave.live, true);
-  FERN_ASSERT(false, "fern::core::first_entry(): a stack that had ended was switched to");
-  __builtin_unreachable();
+  stack_entry();
 }
 
 }  // namespace
@@ -102,10 +99,11 @@ __attribute__((noinline)) EhGlobals* eh_globals() noexcept {
   return globals;
 }
 
-void context_make(Context& context, [[maybe_unused]] ToolContext& tools,
-                  [[maybe_unused]] const Stack& stack, char* top) noexcept {
+void context_make(Context& context, [[maybe_unused]] ToolContext& tools, const Stack& stack,
+                  char* top, Rounding rounding) noexcept {
   context.sp = make_fcontext(top, static_cast<std::size_t>(top - stack.bottom), first_entry);
-  context.eh = {};
+  rounding.put(context.sp);  // it has put the maker's there
+  eh_clear(context.eh);
 #ifdef FERN_ASAN
   tools.bottom = stack.bottom;
   tools.size = stack.size();
@@ -113,6 +111,18 @@ void context_make(Context& context, [[maybe_unused]] ToolContext& tools,
 #endif
 #ifdef FERN_TSAN
   if (tools.fiber == nullptr) tools.fiber = __tsan_create_fiber(0);
+#endif
+}
+
+void context_take_over([[maybe_unused]] Context& context, [[maybe_unused]] ToolContext& tools,
+                       [[maybe_unused]] const Stack& stack, Rounding rounding,
+                       EhGlobals& live) noexcept {
+  eh_clear(live);
+  if (Rounding::here() != rounding) rounding.set();
+#ifdef FERN_ASAN
+  tools.bottom = stack.bottom;
+  tools.size = stack.size();
+  tools.fake_stack = nullptr;
 #endif
 }
 
@@ -130,9 +140,10 @@ void context_adopt([[maybe_unused]] ToolContext& tools) noexcept {
 
 #ifndef FERN_INLINE_SWITCH
 FERN_UNCHECKED void context_switch(Context& from, ToolContext& from_tools, Context& to,
-                                   ToolContext& to_tools, EhGlobals& live, bool dying) noexcept {
-  eh_exchange(from, to, live);
-  leaving(from_tools, to_tools, dying);
+                                   ToolContext& to_tools, EhGlobals& live) noexcept {
+  eh_copy(from.eh, live);
+  eh_copy(live, to.eh);
+  leaving(from_tools, to_tools, false);
 #ifdef FERN_ASAN
   Passage passage{&from, &from_tools};
   transfer_t transfer = jump_fcontext(to.sp, &passage);
@@ -140,6 +151,22 @@ FERN_UNCHECKED void context_switch(Context& from, ToolContext& from_tools, Conte
   transfer_t transfer = jump_fcontext(to.sp, &from);
 #endif
   arrived(transfer, &from_tools, false);
+}
+
+FERN_UNCHECKED void context_rest(detail::Saved& from, ToolContext& from_tools, Context& to,
+                                 ToolContext& to_tools, EhGlobals& live) noexcept {
+  eh_copy(live, to.eh);
+#ifdef FERN_ASAN
+  static detail::Saved nobody;
+  leaving(from_tools, to_tools, true);
+  from.sp = nullptr;
+  Passage passage{&nobody, &from_tools};
+  jump_fcontext(to.sp, &passage);
+  __builtin_unreachable();
+#else
+  leaving(from_tools, to_tools, false);
+  arrived(jump_fcontext(to.sp, &from), &from_tools, false);
+#endif
 }
 #endif
 

@@ -43,21 +43,51 @@ struct Context : detail::Saved {  // sp is valid while it is not running
   EhGlobals eh;                   // and so is this
 };
 
-// eh_exchange() is a switch's part of it. As one piece of 16 bytes each, padding and all: half as
-// many instructions.
-__attribute__((always_inline)) inline void eh_exchange(Context& from, const Context& to,
-                                                       EhGlobals& live) noexcept {
+// eh_copy() and eh_clear() write it as one piece of 16 bytes, padding and all: fewer instructions,
+// and all must do so, since what was written in parts cannot be forwarded to a load of the whole.
 #if defined(__SSE2__)
-  using Piece [[gnu::vector_size(16), gnu::aligned(8), gnu::may_alias]] = long long;
-  static_assert(sizeof(Piece) == sizeof(EhGlobals));
-  const Piece next = *reinterpret_cast<const Piece*>(&to.eh);
-  *reinterpret_cast<Piece*>(&from.eh) = *reinterpret_cast<Piece*>(&live);
-  *reinterpret_cast<Piece*>(&live) = next;
+using EhPiece [[gnu::vector_size(16), gnu::aligned(8), gnu::may_alias]] = long long;
+static_assert(sizeof(EhPiece) == sizeof(EhGlobals));
+inline EhPiece& eh_piece(EhGlobals& eh) noexcept { return reinterpret_cast<EhPiece&>(eh); }
+inline void eh_copy(EhGlobals& to, EhGlobals& from) noexcept { eh_piece(to) = eh_piece(from); }
+inline void eh_clear(EhGlobals& eh) noexcept { eh_piece(eh) = EhPiece{}; }
 #else
-  from.eh = live;
-  live = to.eh;
+inline void eh_copy(EhGlobals& to, EhGlobals& from) noexcept { to = from; }
+inline void eh_clear(EhGlobals& eh) noexcept { eh = {}; }
 #endif
-}
+
+// Rounding is what the processor is told about floating point: fcontext keeps it for each stack.
+// here() is the running one's; set() changes that, and put() that of a stack which is not running.
+struct Rounding {
+#if defined(__x86_64__)
+  std::uint16_t sse = 0;  // MXCSR's low half; the other is zero
+  std::uint16_t x87 = 0;
+
+  static Rounding here() noexcept {
+    std::uint32_t mxcsr;
+    Rounding rounding;
+    asm volatile("stmxcsr %0" : "=m"(mxcsr));
+    asm volatile("fnstcw %0" : "=m"(rounding.x87));
+    rounding.sse = static_cast<std::uint16_t>(mxcsr);
+    return rounding;
+  }
+  void set() const noexcept {
+    std::uint32_t mxcsr = sse;
+    asm volatile("ldmxcsr %0" : : "m"(mxcsr));
+    asm volatile("fldcw %0" : : "m"(x87));
+  }
+  void put(void* sp) const noexcept {
+    static_cast<std::uint32_t*>(sp)[0] = sse;
+    static_cast<std::uint16_t*>(sp)[2] = x87;
+  }
+  bool operator==(const Rounding&) const noexcept = default;
+#else
+  static Rounding here() noexcept { return {}; }
+  void set() const noexcept {}
+  void put(void*) const noexcept {}
+  bool operator==(const Rounding&) const noexcept = default;
+#endif
+};
 
 // What the sanitizers want to know of a stack; empty without them.
 struct ToolContext {
@@ -77,21 +107,18 @@ struct Stack {
   std::size_t size() const noexcept { return static_cast<std::size_t>(top - bottom); }
 };
 
-// Departure is a switch away from a stack that has ended.
-struct Departure {
-  Context* from;
-  ToolContext* from_tools;
-  Context* to;
-  ToolContext* to_tools;
-  EhGlobals* live;
-};
-
 // stack_entry() is where every fresh stack begins; hub.cpp defines it, since only the hub knows
-// whose stack it is. Returns where to go when the stack has ended.
-Departure stack_entry();
+// whose stack it is.
+[[noreturn]] void stack_entry();
 
 // context_make() sets `context` to call stack_entry() below `top` when first switched to.
-void context_make(Context& context, ToolContext& tools, const Stack& stack, char* top) noexcept;
+void context_make(Context& context, ToolContext& tools, const Stack& stack, char* top,
+                  Rounding rounding = Rounding::here()) noexcept;
+
+// context_take_over() makes `context` the running one, on the stack that is running: whoever had it
+// has ended.
+void context_take_over(Context& context, ToolContext& tools, const Stack& stack, Rounding rounding,
+                       EhGlobals& live) noexcept;
 
 // context_adopt() describes the thread's own stack, which is running. It also sets all six
 // exception flags of MXCSR, which new stacks inherit: they are sticky and the ABI leaves them to
@@ -99,18 +126,35 @@ void context_make(Context& context, ToolContext& tools, const Stack& stack, char
 // and one rounding is enough to differ.
 void context_adopt(ToolContext& tools) noexcept;
 
+// context_begin() lets `context` begin where a stack rests, see below.
+inline void context_begin(Context& context, const detail::Saved& resting,
+                          [[maybe_unused]] Rounding rounding) noexcept {
+  context.sp = resting.sp;
+  eh_clear(context.eh);
+  rounding.put(resting.sp);
+}
+
 // context_switch() stops `from`, which is running, and continues `to`. Returns when somebody
-// switches back. `dying` says that nobody will and that the stack may be reused at once.
+// switches back. context_rest() stops a stack whose user has ended: it returns when somebody
+// begins there; not with ASan, for which a stack that has ended is gone, and leaves null in `from`.
 #ifdef FERN_INLINE_SWITCH
 __attribute__((always_inline)) inline void context_switch(Context& from, ToolContext&, Context& to,
-                                                          ToolContext&, EhGlobals& live,
-                                                          bool = false) noexcept {
-  eh_exchange(from, to, live);
+                                                          ToolContext&, EhGlobals& live) noexcept {
+  eh_copy(from.eh, live);
+  eh_copy(live, to.eh);
+  detail::jump({to.sp, &from});
+}
+__attribute__((always_inline)) inline void context_rest(detail::Saved& from, ToolContext&,
+                                                        Context& to, ToolContext&,
+                                                        EhGlobals& live) noexcept {
+  eh_copy(live, to.eh);
   detail::jump({to.sp, &from});
 }
 #else
 void context_switch(Context& from, ToolContext& from_tools, Context& to, ToolContext& to_tools,
-                    EhGlobals& live, bool dying = false) noexcept;
+                    EhGlobals& live) noexcept;
+void context_rest(detail::Saved& from, ToolContext& from_tools, Context& to, ToolContext& to_tools,
+                  EhGlobals& live) noexcept;
 #endif
 
 // stack_registered() and stack_unregistered() tell Valgrind; stack_reused() cleans what a dead

@@ -53,7 +53,8 @@ void name_overflow(const Greenlet& greenlet) noexcept {
 void on_fault(int number, siginfo_t* info, void* machine) {
   if (info->si_code > 0) {
     StackAddress at = stack_at(info->si_addr);
-    if (at.in_guard && at.block->state == State::Ready) name_overflow(*at.block);
+    if (at.in_guard && at.block != nullptr && at.block->state == State::Ready)
+      name_overflow(*at.block);
   }
   if ((previous_action.sa_flags & SA_SIGINFO) != 0) {
     previous_action.sa_sigaction(number, info, machine);

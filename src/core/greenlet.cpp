@@ -16,12 +16,6 @@
 
 namespace fern::core {
 
-// Stacks stand a power of two apart, so their tops would share a few sets of the caches: each
-// begins a little lower than its neighbour. At most 2 KiB, so that a parked greenlet still fits one
-// page.
-constexpr std::size_t colours = 16;
-constexpr std::size_t colour = 128;
-
 namespace {
 
 // spawn_later's, on the heap until the greenlet starts or is cancelled.
@@ -37,23 +31,26 @@ void schedule(Greenlet& greenlet) noexcept {
 
 // Returns its parent, to be released.
 Greenlet* free_one(Greenlet& dead) noexcept {
-  Greenlet* parent = std::exchange(dead.parent, nullptr);
-  if (dead.error != nullptr && (dead.flags & flag_read) == 0) report(dead);
-  if (dead.slab == nullptr) {
-    dead.hub->reuse();
-    return nullptr;
+  Greenlet* parent = nullptr;
+  if ((dead.extras & (extra_cold | extra_result | extra_fixed)) != 0) {
+    parent = std::exchange(dead.parent, nullptr);
+    if (dead.error != nullptr && (dead.flags & flag_read) == 0) report(dead);
+    if ((dead.extras & extra_fixed) != 0) {
+      dead.hub->reuse();
+      return nullptr;
+    }
+    if ((dead.extras & extra_result) != 0) dead.task->clear();
   }
-  if (dead.task != nullptr) dead.task->clear();
   if (dead.hub == Hub::mine()) {
     dead.hub->recycle(dead);
     return parent;
   }
-  // Another thread's. It may still be on its stack, about to leave, but not up there.
+  // Another thread's, which may be about to leave its stack.
   struct Return : detail::Remote {
     Greenlet* dead = nullptr;
   };
-  static_assert(sizeof(Return) <= homecoming);
-  auto* back = ::new (static_cast<void*>(stack_of(dead).top - sizeof(Return))) Return;
+  static_assert(sizeof(Return) <= Greenlet::room_size);
+  auto* back = ::new (static_cast<void*>(dead.room)) Return;
   back->dead = &dead;
   back->run = [](detail::Remote* remote) noexcept {
     Greenlet& returned = *static_cast<Return*>(remote)->dead;
@@ -80,7 +77,7 @@ void settle(Greenlet& ended) noexcept {
   ended.state = State::Dead;
   ended.hub->ended();
   leave_raw(ended);
-  if (ended.error != nullptr && (ended.flags & flag_detached) != 0) report(ended);
+  if ((ended.flags & flag_detached) != 0 && ended.error != nullptr) report(ended);
 }
 
 // Marks it dead, tells who watches, and drops its own count. The block may be free afterwards.
@@ -114,6 +111,11 @@ bool is_exit(const std::exception_ptr& exception) noexcept {
   }
 }
 
+// Lets go of its own stack, unless its result stands there. Nobody has it before we have left.
+void leave_stack(Greenlet& self) noexcept {
+  if ((self.extras & extra_result) == 0 || task_in_room(self)) let_go_of_stack(self);
+}
+
 void run_task(Greenlet& self) {
   self.state = State::Ready;
   try {
@@ -127,6 +129,7 @@ void run_task(Greenlet& self) {
     if (is_raw(self)) keep_exit(self, exit);
   } catch (...) {
     self.error = std::current_exception();
+    self.extras |= extra_cold;
   }
 }
 
@@ -159,6 +162,7 @@ std::exception_ptr run_in_caller(Greenlet& caller, Greenlet& fresh) {
     fresh.flags |= flag_killed;
   } else {
     fresh.error = std::move(left);
+    fresh.extras |= extra_cold;
   }
   return ours ? left : nullptr;
 }
@@ -169,20 +173,23 @@ void (*locals_ended)(Greenlet&) noexcept = nullptr;
 
 Greenlet* run_to_end(Greenlet& self) {
   if ((self.flags & flag_cancelled) != 0) [[unlikely]] {
+    leave_stack(self);
     release(self);
     return nullptr;
   }
   run_task(self);
   if ((self.pending & pending_fork) != 0) [[unlikely]]
     self.hub->after_fork();
-  if (self.locals != nullptr) [[unlikely]] {
-    ++self.shields;
-    locals_ended(self);
-    --self.shields;
+  if ((self.extras & extra_cold) != 0) {
+    if (self.locals != nullptr) {
+      ++self.shields;
+      locals_ended(self);
+      --self.shields;
+    }
+    FERN_ASSERT(self.timeouts == nullptr, "fern::Timeout: a scope outlives its greenlet");
   }
-  FERN_ASSERT(self.timeouts == nullptr, "fern::Timeout: a scope outlives its greenlet");
   Greenlet* heir = is_raw(self) ? bequeath(self) : nullptr;
-  // This may put our own stack into the free list: nobody takes it before we have left.
+  leave_stack(self);
   depart(self);
   return heir;
 }
@@ -204,6 +211,7 @@ void end_unstarted(Greenlet& greenlet, std::exception_ptr exception) noexcept {
     greenlet.flags |= flag_killed;
   } else {
     greenlet.error = std::move(exception);
+    greenlet.extras |= extra_cold;
   }
   settle(greenlet);
   // Destructors of the callable may wait, and may drop the last handle.
@@ -301,26 +309,30 @@ Room allocate(std::size_t size, std::size_t align, const SpawnOptions& options) 
     throw std::bad_alloc();
   }
   core::Greenlet* block = hub.stacks().take(stack_size);
-  core::Stack stack = core::stack_of(*block);
-  core::stack_reused(stack);
+  block->extras &= core::extra_size;
+  block->stack = nullptr;
   if (!options.name.empty()) {
     try {
       block->name = new std::string(options.name);
+      block->extras |= core::extra_cold;
     } catch (...) {
       hub.stacks().give(block);
       throw;
     }
   }
-  auto top = reinterpret_cast<std::uintptr_t>(stack.top) - core::homecoming - size -
-             block->index % core::colours * core::colour;
-  top &= ~static_cast<std::uintptr_t>((align > 16 ? align : 16) - 1);
   block->hub = &hub;
   block->flags = 0;
   block->shields = 0;
-  block->waits_for = nullptr;
   // Its own count and its handle's.
   block->life.store(2, std::memory_order_relaxed);
   hub.born(*block);
+  if (size <= core::Greenlet::room_size && align <= alignof(core::Greenlet)) {
+    return {block, block->room};
+  }
+  core::Stack stack = hub.stacks().lend(*block);
+  block->stack->resting.sp = nullptr;  // the task takes its place
+  auto top = reinterpret_cast<std::uintptr_t>(core::first_frame(*block->stack, stack)) - size;
+  top &= ~static_cast<std::uintptr_t>((align > 16 ? align : 16) - 1);
   return {block, reinterpret_cast<void*>(top)};
 }
 
@@ -329,12 +341,18 @@ void give_back(core::Greenlet* block) noexcept {
   block->hub->recycle(*block);
 }
 
-void set_task(core::Greenlet* block, Task* task) noexcept {
+void set_task(core::Greenlet* block, Task* task, bool has_result) noexcept {
   // Free until now: while the callable was copied here, nobody could kill it.
   block->task = task;
   block->state = core::State::Unstarted;
-  core::context_make(block->context, block->tools, core::stack_of(*block),
-                     reinterpret_cast<char*>(task));
+  if (has_result) block->extras |= core::extra_result;
+  if (core::task_in_room(*block)) {
+    block->context.sp = nullptr;
+    block->rounding = core::Rounding::here();
+  } else {
+    core::context_make(block->context, block->tools, core::stack_of(*block),
+                       reinterpret_cast<char*>(task));
+  }
 }
 
 Task* task_of(core::Greenlet* block) noexcept { return block->task; }

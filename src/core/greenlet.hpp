@@ -1,8 +1,7 @@
 #pragma once
 
-// Greenlet is the control block: all that Fern knows of one greenlet. It never moves, and its
-// index in its slab is also its stack's. Only its hub's thread touches it, but for `life` and
-// `strangers`.
+// Greenlet is the control block: all that Fern knows of one greenlet. It never moves. Only its
+// hub's thread touches it, but for `life` and `strangers`.
 //
 //   Unstarted --start--> Ready <--wake-- Parked
 //       |                  |   --park-->   |
@@ -11,9 +10,11 @@
 // Switches by hand (raw_greenlet.hpp) go from Ready to Suspended and back without the ready queue.
 // A raw greenlet starts by one.
 //
-// Free blocks are in their pool's list. A dead one stays until its last handle goes.
+// Free blocks are in their pool's list. A dead one stays until its last handle goes. A stack is
+// lent to it from its first turn to its end; longer only if its task stands there.
 
 #include "core/context.hpp"
+#include "core/stack.hpp"
 
 #include <fern/detail/task.hpp>
 #include <fern/detail/wait_queue.hpp>
@@ -34,6 +35,7 @@ namespace fern::core {
 
 class Hub;
 struct Slab;
+struct StackSlot;
 struct Link;
 struct LocalMap;
 struct Stranger;
@@ -59,10 +61,19 @@ enum Flags : std::uint8_t {
   flag_killed = 2,     // ended by GreenletExit
   flag_detached = 4,   // spawn_raw: report an exception at once
   flag_read = 8,       // somebody has seen its exception
-  flag_cold = 16,      // free, and its stack's memory has gone back to the system
   flag_linked = 32,    // somebody asked to be called when it ends
   flag_thrown = 64,    // a kill was thrown in it; run_inline's
   flag_raw = 128,      // a raw greenlet: its task is a RawTask
+};
+
+// What there is beyond the lines that every greenlet touches: most have nothing of it, and neither
+// look there when they end.
+enum Extras : std::uint8_t {
+  extra_cold = 1,    // one of the members marked so below may be set
+  extra_result = 2,  // its task has to be cleared, and is read until then
+  extra_stack = 4,   // a stack is lent to it
+  extra_size = 8,    // for good: its stacks are not of the default size
+  extra_fixed = 16,  // for good: a thread's main or a hub's own, which have no stack of the pool
 };
 
 // Why its switches by hand have more to do than to pass a value.
@@ -79,34 +90,39 @@ struct alignas(64) Greenlet {
   Hub* hub = nullptr;
   State state = State::Free;
   Wake woken = Wake::Notified;
-  std::uint8_t pending = 0;  // Pending bits
-  std::uint8_t slow = 0;     // Slow bits
-  std::uint8_t flags = 0;    // Flags bits
-  std::uint8_t unused = 0;
+  std::uint8_t pending = 0;   // Pending bits
+  std::uint8_t slow = 0;      // Slow bits
+  std::uint8_t flags = 0;     // Flags bits
+  std::uint8_t extras = 0;    // Extras bits
   std::uint16_t shields = 0;  // ShieldKill scopes open
   // Handles, plus one until it has ended, and life_ bits. For every thread, as strangers is.
   std::atomic<std::uint64_t> life{0};
+  std::uint32_t era = 0;  // its hub's when it was born
+  Rounding rounding;      // its spawner's, until it starts
+
+  // The line of its task, where a small one stands: the beginning and the end touch it.
+  static constexpr std::size_t room_size = 40;
+  alignas(64) std::byte room[room_size];
+  detail::Task* task = nullptr;  // in the room, or on top of its stack; null for main
+  Link* links = nullptr;         // joiners and callbacks, first come first
+  StackSlot* stack = nullptr;    // the one that it has, or had; null before its first turn
 
   // What it waits on, for dumps: a static string, and a number that goes with it (an fd), or -1.
   const char* waits_for = nullptr;
   std::int64_t waits_on = -1;
-  detail::Task* task = nullptr;  // on its stack's top; null for main
-  Slab* slab = nullptr;          // null for main and the hub's own
-  Greenlet* parent = nullptr;    // a raw greenlet's, counted; null for all others
-  Value* inbox = nullptr;        // where it gets what is passed; Suspended, or raw and Unstarted
-  std::exception_ptr error;      // what ended it
-  std::exception_ptr kill_exception;        // what to throw in it
-  std::shared_ptr<std::atomic<bool>> exit;  // shared with the GreenletExit thrown last: dismissed?
-  Timeout* timeouts = nullptr;              // innermost scope first
-  Link* links = nullptr;                    // joiners and callbacks, first come first
+  Value* inbox = nullptr;      // where it gets what is passed; Suspended, or raw and Unstarted
+  Slab* slab = nullptr;        // null for main and the hub's own
+  Greenlet* parent = nullptr;  // a raw greenlet's, counted; cold
+  std::exception_ptr error;    // what ended it; cold
+  std::exception_ptr kill_exception;        // what to throw in it; cold
+  std::shared_ptr<std::atomic<bool>> exit;  // the last GreenletExit's: dismissed? Cold
+  Timeout* timeouts = nullptr;              // innermost scope first; cold
   Link* last_link = nullptr;
   Stranger* strangers = nullptr;  // watchers of other hubs; under the hub's strangers_lock
-  LocalMap* locals = nullptr;
-  std::string* name = nullptr;  // null: "Greenlet-" and the id
-  void* timer = nullptr;        // spawn_later's, until it starts
-  std::uint32_t index = 0;      // in its slab
-  unsigned valgrind_stack = 0;
-  std::uint32_t era = 0;  // its hub's when it was born
+  LocalMap* locals = nullptr;     // cold
+  std::string* name = nullptr;    // null: "Greenlet-" and the id; cold
+  void* timer = nullptr;          // spawn_later's, until it starts
+  std::uint32_t index = 0;        // in its slab
   [[no_unique_address]] ToolContext tools;
 };
 
@@ -147,8 +163,13 @@ inline std::uint64_t mark_dead(Greenlet& ended) noexcept {
   return ended.life.fetch_or(life_dead, std::memory_order_acq_rel);
 }
 
-// At the very top of each stack, for messages about a greenlet from other threads.
+// At the very top of each stack, for a message about a raw greenlet from other threads.
 constexpr std::size_t homecoming = 64;
+
+// task_in_room() asks whether its task is a small one, which stands in the block.
+inline bool task_in_room(const Greenlet& greenlet) noexcept {
+  return static_cast<const void*>(greenlet.task) == static_cast<const void*>(greenlet.room);
+}
 
 // forget_start() cancels and frees spawn_later's timer, if there is one.
 void forget_start(Greenlet& greenlet) noexcept;
@@ -199,6 +220,15 @@ void kill(Greenlet& greenlet, std::exception_ptr exception) noexcept;
 // run_to_end() is a greenlet's whole life on its stack. Afterwards the block may be free already.
 // Returns who has to go on, null for whoever is next.
 Greenlet* run_to_end(Greenlet& self);
+
+// let_go_of_stack() is for one that has ended and still runs there.
+inline void let_go_of_stack(Greenlet& ended) noexcept {
+  ended.extras &= static_cast<std::uint8_t>(~extra_stack);
+  ended.stack->user = nullptr;
+}
+
+// begins() asks whether a greenlet that is to go on has no stack yet.
+inline bool begins(const Greenlet& greenlet) noexcept { return greenlet.context.sp == nullptr; }
 
 // locals_ended() destroys the greenlet's GreenletLocal values; set by sync/local.cpp, which lies
 // above. Runs on the greenlet's stack.

@@ -203,6 +203,7 @@ void AnyGreenlet::set_name(std::string_view name) const {
   core::Greenlet& greenlet = *checked();
   auto* copy = new std::string(name);
   delete std::exchange(greenlet.name, copy);
+  greenlet.extras |= core::extra_cold;
 }
 
 std::uint64_t AnyGreenlet::id() const noexcept {

@@ -63,7 +63,7 @@ constinit thread_local Hub* this_hub = nullptr;
 
 // --- switching --------------------------------------------------------------------------------
 
-__attribute__((always_inline)) inline Greenlet& Hub::next() noexcept {
+__attribute__((always_inline)) inline Greenlet& Hub::first() noexcept {
   Greenlet* next = head_;
   if (next == nullptr || --budget_ == 0) [[unlikely]] {
     next = &own_;
@@ -76,15 +76,52 @@ __attribute__((always_inline)) inline Greenlet& Hub::next() noexcept {
   return *next;
 }
 
+__attribute__((always_inline)) inline Greenlet& Hub::next() noexcept {
+  Greenlet& next = first();
+  if (begins(next)) [[unlikely]]
+    begin(next);
+  return next;
+}
+
+__attribute__((noinline)) void Hub::begin(Greenlet& greenlet) noexcept {
+  Stack stack = stacks_.lend(greenlet);
+  const StackSlot& slot = *greenlet.stack;
+  if (slot.resting.sp != nullptr) [[likely]] {
+    context_begin(greenlet.context, slot.resting, greenlet.rounding);
+  } else {
+    context_make(greenlet.context, greenlet.tools, stack, first_frame(slot, stack),
+                 greenlet.rounding);
+  }
+}
+
 __attribute__((always_inline)) inline void Hub::switch_away(Greenlet& from) noexcept {
   Greenlet& to = next();
   context_switch(from.context, from.tools, to.context, to.tools, *eh_);
 }
 
-Departure Hub::leave(Greenlet& ended, Greenlet* heir) noexcept {
-  if (heir != nullptr) continue_with(*heir);
-  Greenlet& to = heir != nullptr ? *heir : next();
-  return {&ended.context, &ended.tools, &to.context, &to.tools, eh_};
+// Who begins next does it on the stack where another has just ended, as a function that is called
+// after another: no switch, and all of it is in the cache. A stack for which there is nobody rests
+// here until it is lent again.
+void Hub::run_greenlets() {
+  for (;;) {
+    Greenlet& self = *running_;
+    StackSlot& here = *self.stack;
+    bool small = task_in_room(self);
+    Greenlet* heir = run_to_end(self);
+    if (heir != nullptr) continue_with(*heir);
+    Greenlet& to = heir != nullptr ? *heir : first();
+    bool ours = here.user == nullptr;
+    if (begins(to)) {
+      if (small && stacks_.pass_on(here, self, to)) {
+        context_take_over(to.context, to.tools, stack_of(to), to.rounding, *eh_);
+        continue;
+      }
+      begin(to);
+    }
+    if (ours) stacks_.give_stack(here, self);
+    // Below a large task there is no place to begin.
+    context_rest(small ? here.resting : self.context, self.tools, to.context, to.tools, *eh_);
+  }
 }
 
 __attribute__((always_inline)) inline Greenlet* Hub::requeue() noexcept {
@@ -111,6 +148,7 @@ Greenlet* Hub::prepare_yield() {
     push(*running_);
     return &next();
   }
+  if (begins(*head_)) begin(*head_);
   return requeue();
 }
 
@@ -188,12 +226,10 @@ void Hub::suspend(Value& inbox) noexcept {
 }
 
 // Every fresh stack begins here: the hub's own, or a greenlet's.
-Departure stack_entry() {
+void stack_entry() {
   Hub& hub = Hub::current();
   if (hub.on_own_stack()) hub.run();
-  Greenlet& self = hub.running();
-  Greenlet* heir = run_to_end(self);
-  return hub.leave(self, heir);
+  hub.run_greenlets();
 }
 
 // --- the hub's own stack ----------------------------------------------------------------------
@@ -206,6 +242,7 @@ void Hub::run() noexcept {
     Greenlet* next = pop();
     if (next == nullptr) continue;
     running_ = next;
+    if (begins(*next)) begin(*next);
     if (watches_ != nullptr) [[unlikely]] {
       SwitchWatch::resumed(watches_, *next);
       budget_ = granted_ = 1;
@@ -333,12 +370,19 @@ void Hub::ended() noexcept {
 }
 
 void Hub::recycle(Greenlet& dead) noexcept {
-  delete dead.name;
-  dead.name = nullptr;
-  dead.error = nullptr;
-  dead.kill_exception = nullptr;
-  dead.exit.reset();
-  dead.task = nullptr;
+  if ((dead.extras & extra_cold) != 0) {
+    delete std::exchange(dead.name, nullptr);
+    dead.error = nullptr;
+    dead.kill_exception = nullptr;
+    dead.exit.reset();
+  }
+  if ((dead.extras & extra_stack) != 0) {
+    if (running_ == &dead) {
+      let_go_of_stack(dead);
+    } else {
+      stacks_.give_stack(*dead.stack, dead);
+    }
+  }
   stacks_.give(&dead);
 }
 
@@ -409,7 +453,7 @@ Passage prepare_yield() {
   if (hub == nullptr || !hub->others_ready()) [[unlikely]]
     return prepare_yield_slowly();
   core::Greenlet& self = hub->running();
-  if (self.pending != 0) [[unlikely]]
+  if (self.pending != 0 || hub->next_begins()) [[unlikely]]
     return prepare_yield_slowly();
   return passage(*hub, self, *hub->requeue());
 }
@@ -420,6 +464,8 @@ Passage prepare_yield() {
 
 detail::Passage core::Hub::prepare_last() noexcept {
   Greenlet& self = *running_;
+  if (begins(*head_)) [[unlikely]]
+    begin(*head_);
   return passage(*this, self, *requeue());
 }
 

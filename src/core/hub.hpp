@@ -74,8 +74,9 @@ class Hub final : public fern::Hub {
   // prepare_yield() puts the running greenlet at the end of the queue and takes the next one; null
   // when nobody else is ready and the slice is not over. The caller switches between the two.
   Greenlet* prepare_yield();
-  Greenlet* requeue() noexcept;  // the same when others are ready and nothing is pending
+  Greenlet* requeue() noexcept;  // the same when others are ready, the first of which has begun
   bool others_ready() const noexcept { return head_ != nullptr; }
+  bool next_begins() const noexcept { return begins(*head_); }
 
   // go_last() lets all that are ready run once, and leaves what is pending.
   void go_last() noexcept;
@@ -113,8 +114,12 @@ class Hub final : public fern::Hub {
     tail_ = &greenlet;
   }
 
-  // leave() is the last switch away from a greenlet that has ended, to `heir` or who is next.
-  Departure leave(Greenlet& ended, Greenlet* heir) noexcept;
+  // run_greenlets() is all that runs on a greenlet's stack: the running one, and after its end
+  // whoever begins there next.
+  [[noreturn]] void run_greenlets();
+
+  // begin() gives one that begins its stack.
+  void begin(Greenlet& greenlet) noexcept;
 
   // continue_with() makes the caller's switch one to that greenlet, which is in no queue.
   void continue_with(Greenlet& to) noexcept { running_ = &to; }
@@ -250,7 +255,8 @@ class Hub final : public fern::Hub {
     if (first != nullptr) head_ = first->next;
     return first;
   }
-  Greenlet& next() noexcept;  // who runs now: the first that is ready, or our own stack
+  Greenlet& first() noexcept;  // who runs now: the first that is ready, or our own stack
+  Greenlet& next() noexcept;   // the same, with a stack
   void switch_away(Greenlet& from) noexcept;
   void turn() noexcept;  // one round of the hub's own stack
   void rest() noexcept;
@@ -320,7 +326,9 @@ class Hub final : public fern::Hub {
 // passage() is what the caller jumps with, at once, from one greenlet to the other.
 __attribute__((always_inline)) inline detail::Passage passage(Hub& hub, Greenlet& from,
                                                               Greenlet& to) noexcept {
-  eh_exchange(from.context, to.context, hub.live_eh());
+  EhGlobals& live = hub.live_eh();
+  eh_copy(from.context.eh, live);
+  eh_copy(live, to.context.eh);
   return {to.context.sp, &from.context};
 }
 #endif

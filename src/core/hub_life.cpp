@@ -80,6 +80,7 @@ void Hub::open() {
   main_.state = own_.state = State::Ready;
   main_.life.store(1, std::memory_order_relaxed);
   main_.flags = 0;
+  main_.extras = own_.extras = extra_fixed;
   own_.pending = pending_refusal;
   context_adopt(main_.tools);
   stack_reused(own_stack_);

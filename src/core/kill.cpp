@@ -26,6 +26,7 @@ struct KillAccess {
       return;  // no memory: the kill counts, its report does not
     }
     running.exit = exit.dismissed_;
+    running.extras |= core::extra_cold;
     running.pending |= core::pending_look;
   }
 };
@@ -112,6 +113,7 @@ void kill(Greenlet& greenlet, std::exception_ptr exception) noexcept {
     case State::Suspended:
       if ((greenlet.pending & pending_kill) != 0) return;  // the first one is still to be thrown
       greenlet.kill_exception = std::move(exception);
+      greenlet.extras |= extra_cold;
       interrupt(greenlet, pending_kill);
       return;
   }

@@ -171,6 +171,7 @@ void keep_exit(Greenlet& ended, const GreenletExit& exit) noexcept {
     task_of(ended).value = Value(exit);
   } catch (...) {
     ended.error = std::current_exception();
+    ended.extras |= extra_cold;
   }
 }
 
@@ -293,7 +294,9 @@ Greenlet* raw_parent(Greenlet* asked) {
 }
 
 void set_raw_task(Greenlet* block, RawTask* task, Greenlet* parent) noexcept {
-  set_task(block, task);
+  static_assert(sizeof(RawTask) > Greenlet::room_size, "a raw greenlet has its stack at once");
+  set_task(block, task, true);
+  block->extras |= core::extra_cold;
   core::retain(*parent);
   block->parent = parent;
   block->inbox = &task->value;

@@ -54,7 +54,15 @@ std::size_t max_map_count() noexcept {
 }
 
 Stack stack_of(const Greenlet& block) noexcept {
-  return block.slab == nullptr ? Stack{} : block.slab->stack(block.index);
+  return block.stack == nullptr ? Stack{} : block.slab->sizes->stack(*block.stack);
+}
+
+// Stacks stand a power of two apart, so their tops would share a few sets of the caches. At most
+// 2 KiB, so that a parked greenlet still fits one page.
+char* first_frame(const StackSlot& slot, const Stack& stack) noexcept {
+  constexpr std::size_t colours = 16;
+  constexpr std::size_t colour = 128;
+  return stack.top - homecoming - slot.index % colours * colour;
 }
 
 StackPool::Class& StackPool::class_of(std::size_t size) {
@@ -78,26 +86,87 @@ Greenlet* StackPool::take(std::size_t size) {
   Greenlet* block = sizes.free;
   if (block == nullptr) return fresh(sizes);
   sizes.free = block->next;
-  if (--sizes.free_count < sizes.unused) sizes.unused = sizes.free_count;
   --stats_.free;
-  if ((block->flags & flag_cold) != 0) {
-    --sizes.cold;
-    --stats_.given_back;
-  }
   return block;
 }
 
 void StackPool::give(Greenlet* block) noexcept {
-  Class& sizes = *block->slab->sizes;
+  Class& sizes = class_of(*block);
   block->state = State::Free;
-  block->flags = 0;
   block->next = sizes.free;
   sizes.free = block;
-  ++sizes.free_count;
   ++stats_.free;
 }
 
-// A stack that nobody has used yet; from a new slab if the newest is used up.
+inline StackPool::Class& StackPool::class_of(const Greenlet& block) noexcept {
+  return (block.extras & extra_size) == 0 ? default_ : *block.slab->sizes;
+}
+
+Stack StackPool::lend(Greenlet& block) noexcept {
+  Class& sizes = class_of(block);
+  StackSlot* slot = sizes.free_stacks;
+  if (slot == nullptr) [[unlikely]] {
+    slot = &fresh_stack(sizes);
+  } else {
+    sizes.free_stacks = slot->next;
+    if (--sizes.free_count < sizes.unused) sizes.unused = sizes.free_count;
+    if (slot->cold) {
+      slot->cold = false;
+      --sizes.cold;
+      --stats_.given_back;
+    }
+    // The next one's frames are on a page that nothing else brings near.
+    if (const StackSlot* later = sizes.free_stacks) {
+      const char* frame = static_cast<const char*>(later->resting.sp);
+      __builtin_prefetch(frame + 64, 1);
+      __builtin_prefetch(frame, 1);
+      __builtin_prefetch(frame - 64, 1);
+      __builtin_prefetch(frame - 128, 1);
+    }
+  }
+  slot->user = &block;
+  slot->lent = true;
+  block.stack = slot;
+  block.extras |= extra_stack;
+  block.tools = slot->tools;
+  Stack stack = sizes.stack(*slot);
+  stack_reused(stack);
+  return stack;
+}
+
+bool StackPool::pass_on(StackSlot& slot, const Greenlet& ended, Greenlet& to) noexcept {
+  if (&class_of(ended) != &class_of(to)) return false;
+  slot.user = &to;
+  to.stack = &slot;
+  to.extras |= extra_stack;
+  to.tools = slot.tools = ended.tools;
+  return true;
+}
+
+void StackPool::give_stack(StackSlot& slot, const Greenlet& user) noexcept {
+  Class& sizes = class_of(user);
+  slot.tools = user.tools;
+  slot.lent = false;
+  slot.next = sizes.free_stacks;
+  sizes.free_stacks = &slot;
+  ++sizes.free_count;
+}
+
+// There is one, since there are as many stacks as blocks, and one of those has none.
+StackSlot& StackPool::fresh_stack(Class& sizes) noexcept {
+  while (sizes.lending->lent == sizes.lending->count) sizes.lending = sizes.lending->newer;
+  Slab& slab = *sizes.lending;
+  std::uint32_t index = slab.lent;
+  auto* slot = ::new (static_cast<void*>(&slab.slots[index])) StackSlot;
+  slot->index = index;
+  slot->base = slab.stacks + index * slab.stride;
+  guard(slot->base);
+  stack_registered(sizes.stack(*slot));
+  slab.lent = index + 1;
+  return *slot;
+}
+
+// A block that nobody has used yet; from a new slab if the newest is used up.
 Greenlet* StackPool::fresh(Class& sizes) {
   Slab* slab = sizes.slabs;
   if (slab == nullptr || slab->used == slab->count) slab = map(sizes);
@@ -106,8 +175,7 @@ Greenlet* StackPool::fresh(Class& sizes) {
   auto* block = ::new (static_cast<void*>(&slab->blocks[index])) Greenlet;
   block->slab = slab;
   block->index = index;
-  guard(*slab, index);
-  block->valgrind_stack = stack_registered(slab->stack(index));
+  if (&sizes != &default_) block->extras = extra_size;
   ++stats_.made;
   return block;
 }
@@ -116,7 +184,12 @@ Greenlet* StackPool::fresh(Class& sizes) {
 // shrink again, down to a single stack.
 Slab* StackPool::map(Class& sizes) {
   const std::size_t stride = sizes.stride;
-  const std::size_t least = round_up(sizeof(Slab) + 2 * sizeof(Greenlet), page_size()) + stride;
+  constexpr std::size_t each = sizeof(Greenlet) + sizeof(StackSlot);
+  // Aligning the blocks may take up to one more.
+  auto head_of = [](std::size_t count) {
+    return round_up(sizeof(Slab) + sizeof(Greenlet) + count * each, page_size());
+  };
+  const std::size_t least = head_of(1) + stride;
   if (sizes.next_slab == 0) sizes.next_slab = first_slab;
   std::size_t bytes = std::max(sizes.next_slab, round_up(least, page_size()));
   void* base = MAP_FAILED;
@@ -130,14 +203,9 @@ Slab* StackPool::map(Class& sizes) {
 
   // Ids and indices have 32 bits; a slab of the smallest stacks stays far below. One too many at
   // first: the head is rounded up to pages.
-  std::size_t count = bytes / (stride + sizeof(Greenlet)) + 1;
-  while (round_up(sizeof(Slab) + sizeof(Greenlet) + count * sizeof(Greenlet), page_size()) +
-             count * stride >
-         bytes) {
-    --count;
-  }
-  const std::size_t head =
-      round_up(sizeof(Slab) + sizeof(Greenlet) + count * sizeof(Greenlet), page_size());
+  std::size_t count = bytes / (stride + each) + 1;
+  while (head_of(count) + count * stride > bytes) --count;
+  const std::size_t head = head_of(count);
   if (mprotect(base, head, PROT_READ | PROT_WRITE) != 0) {
     munmap(base, bytes);
     throw std::bad_alloc();
@@ -149,6 +217,7 @@ Slab* StackPool::map(Class& sizes) {
   slab->sizes = &sizes;
   slab->blocks =
       reinterpret_cast<Greenlet*>(slab->base + round_up(sizeof(Slab), alignof(Greenlet)));
+  slab->slots = reinterpret_cast<StackSlot*>(slab->blocks + count);
   slab->stacks = slab->base + head;
   slab->count = static_cast<std::uint32_t>(count);
   slab->first_id = next_id_;
@@ -159,6 +228,7 @@ Slab* StackPool::map(Class& sizes) {
   blocks_registered(base, head);
   next_id_ += slab->count;
   slab->next = sizes.slabs;
+  (sizes.slabs == nullptr ? sizes.lending : sizes.slabs->newer) = slab;
   sizes.slabs = slab;
   // Valgrind scans whole mappings for leaks and refuses very large ones.
   sizes.next_slab = on_valgrind() ? first_slab : std::max(bytes * 2, first_slab);
@@ -188,8 +258,7 @@ bool StackPool::open_more(Slab& slab) noexcept {
 }
 
 // A guard that cannot be had is no reason to fail: locked memory refuses it, for one.
-void StackPool::guard(Slab& slab, std::uint32_t index) noexcept {
-  char* page = slab.stacks + index * slab.stride;
+void StackPool::guard(char* page) noexcept {
   if (best_guard_ == Guard::Install && madvise(page, page_size(), madv_guard_install) == 0) return;
   if (best_guard_ != Guard::None &&
       mprotect_guards.load(std::memory_order_relaxed) < max_map_count() / 4 &&
@@ -222,23 +291,19 @@ void StackPool::trim(Class& sizes, std::size_t keep) noexcept {
   std::size_t skip = sizes.free_count - std::min(cold, sizes.free_count);
   std::size_t fresh = 0;  // marked now
   std::size_t place = 0;
-  for (Greenlet* block = sizes.free; block != nullptr; block = block->next, ++place) {
-    if ((block->flags & flag_cold) != 0) continue;
-    if (place < skip) continue;
-    block->flags |= flag_cold | flag_read;  // flag_read: to be given back in this pass
+  for (StackSlot* slot = sizes.free_stacks; slot != nullptr; slot = slot->next, ++place) {
+    if (slot->cold || place < skip) continue;
+    slot->cold = slot->marked = true;
+    slot->resting.sp = nullptr;
     ++fresh;
   }
   if (fresh == 0) return;
   sizes.cold += fresh;
   stats_.given_back += fresh;
   for (Slab* slab = sizes.slabs; slab != nullptr; slab = slab->next) {
-    for (std::uint32_t i = 0; i < slab->used;) {
+    for (std::uint32_t i = 0; i < slab->lent;) {
       std::uint32_t end = i;
-      while (end < slab->used && slab->blocks[end].state == State::Free &&
-             (slab->blocks[end].flags & flag_read) != 0) {
-        slab->blocks[end].flags &= static_cast<std::uint8_t>(~flag_read);
-        ++end;
-      }
+      while (end < slab->lent && slab->slots[end].marked) slab->slots[end++].marked = false;
       if (end > i)
         madvise(slab->stacks + i * slab->stride, (end - i) * slab->stride, MADV_DONTNEED);
       i = end + 1;
@@ -255,8 +320,8 @@ StackAddress stack_at(const void* address) noexcept {
     if (byte < slab->stacks || byte >= slab->stacks + slab->count * slab->stride) continue;
     auto offset = static_cast<std::size_t>(byte - slab->stacks);
     std::size_t index = offset / slab->stride;
-    if (index >= slab->used) return {};
-    return {&slab->blocks[index], offset % slab->stride < page_size()};
+    if (index >= slab->lent || !slab->slots[index].lent) return {};
+    return {slab->slots[index].user, offset % slab->stride < page_size()};
   }
   return {};
 }

@@ -2,13 +2,15 @@
 
 // Where stacks and control blocks come from: slabs, one mapping each.
 //
-//   | Slab | Greenlet 0 | Greenlet 1 | ... | pad | guard, stack 0 | guard, stack 1 | ...
-//     head   dense array, index = stack index        fixed stride
+//   | Slab | Greenlet 0, 1, ... | StackSlot 0, 1, ... | pad | guard, stack 0 | guard, stack 1 | ...
+//     head   dense                dense                       fixed stride
 //
 // The blocks are dense because scheduling walks them: apart from the stacks, whose equal stride
-// makes every line and page a miss (src/README.md has the figures). A slab starts as PROT_NONE
-// and is opened in steps, so it stays one or two mappings and is charged only as far as opened.
-// Slabs are never unmapped: a handle may outlive its thread, and hubs are used again.
+// makes every line and page a miss (src/README.md has the figures). A block does not own a stack:
+// one is lent to it at its first turn, the one given back last, which is warm. For each block there
+// is one, so nobody waits for it in vain. A slab starts as PROT_NONE and is opened in steps, so it
+// stays one or two mappings and is charged only as far as opened. Slabs are never unmapped: a
+// handle may outlive its thread, and hubs are used again.
 
 #include "core/context.hpp"
 
@@ -26,10 +28,10 @@ enum class Guard : unsigned char { Install, Protect, None };
 struct StackStats {
   std::size_t slabs = 0;
   std::size_t mapped = 0;      // bytes of address space
-  std::size_t made = 0;        // stacks ever opened
+  std::size_t made = 0;        // blocks ever handed out, and as many stacks opened
   std::size_t free = 0;        // of those, waiting for reuse
-  std::size_t unguarded = 0;   // opened without a guard
-  std::size_t given_back = 0;  // free ones whose memory went back to the system
+  std::size_t unguarded = 0;   // stacks lent without a guard
+  std::size_t given_back = 0;  // free stacks whose memory went back to the system
 };
 
 #if defined(__x86_64__)
@@ -43,6 +45,24 @@ Guard guard_kind() noexcept;
 
 struct StackSizes;
 
+// What is known of a stack.
+struct StackSlot {
+  union {
+    StackSlot* next = nullptr;  // while it is free
+    Greenlet* user;             // while it is lent; null when its user has let go of it, and runs
+  };
+  char* base = nullptr;   // of its guard
+  detail::Saved resting;  // where it waits for its next user; null: has to be made new
+  std::uint32_t index = 0;
+  bool lent = false;
+  bool cold = false;    // free, and its memory has gone back to the system
+  bool marked = false;  // to be given back in this pass
+  [[no_unique_address]] ToolContext tools;
+};
+#if !defined(FERN_ASAN) && !defined(FERN_TSAN)
+static_assert(sizeof(StackSlot) == 32);
+#endif
+
 struct Slab {
   Slab* next = nullptr;        // the next older one of the same class
   Slab* registered = nullptr;  // the list of all slabs, which never shrinks
@@ -51,16 +71,14 @@ struct Slab {
   std::size_t stride = 0;  // guard page included
   char* stacks = nullptr;  // bottom of stack 0's guard
   Greenlet* blocks = nullptr;
+  StackSlot* slots = nullptr;
+  Slab* newer = nullptr;        // of the same class
   std::uint32_t count = 0;      // stacks that fit
   std::uint32_t opened = 0;     // stacks that mprotect has opened
-  std::uint32_t used = 0;       // stacks ever handed out
+  std::uint32_t used = 0;       // blocks ever handed out; at most as many as are opened
+  std::uint32_t lent = 0;       // stacks ever lent
   std::uint32_t first_id = 0;   // id of block 0
   StackSizes* sizes = nullptr;  // the class it belongs to
-
-  Stack stack(std::uint32_t index) const noexcept {
-    char* bottom = stacks + index * stride;
-    return {bottom + page_size(), bottom + stride};
-  }
 };
 
 // All stacks of one size.
@@ -69,10 +87,16 @@ struct StackSizes {
   std::size_t stride = 0;
   std::size_t next_slab = 0;  // bytes to map next
   Slab* slabs = nullptr;      // newest first
-  Greenlet* free = nullptr;
-  std::size_t free_count = 0;
-  std::size_t cold = 0;    // free ones whose memory has gone back
-  std::size_t unused = 0;  // least free_count since the last trim
+  Slab* lending = nullptr;    // the oldest that may have a stack that was never lent
+  Greenlet* free = nullptr;   // blocks
+  StackSlot* free_stacks = nullptr;
+  std::size_t free_count = 0;  // of stacks
+  std::size_t cold = 0;        // free ones whose memory has gone back
+  std::size_t unused = 0;      // least free_count since the last trim
+
+  Stack stack(const StackSlot& slot) const noexcept {
+    return {slot.base + page_size(), slot.base + stride};
+  }
 };
 
 // StackPool serves one hub; only its thread calls it.
@@ -84,12 +108,20 @@ class StackPool {
   static constexpr std::size_t smallest_size = 16 * 1024;  // room for a signal frame and a throw
   static constexpr std::size_t largest_size = std::size_t{1} << 44;
 
-  // take() gives a block with its stack, guarded, contents unspecified; LIFO. The size is rounded
-  // up to pages. Throws std::bad_alloc when the system is out of memory and changes nothing.
+  // take() gives a block whose stack will have that size, rounded up to pages; LIFO. Throws
+  // std::bad_alloc when the system is out of memory and changes nothing.
   Greenlet* take(std::size_t size = default_size);
 
-  // give() takes one back.
+  // lend() lends it a stack, guarded, LIFO.
+  Stack lend(Greenlet& block) noexcept;
+
+  // pass_on() lends `to` the stack of one that has ended and let go of it, and still runs there;
+  // false if `to` needs another size.
+  bool pass_on(StackSlot& slot, const Greenlet& ended, Greenlet& to) noexcept;
+
+  // give() takes a block back, give_stack() a stack that was lent to one of that size.
   void give(Greenlet* block) noexcept;
+  void give_stack(StackSlot& slot, const Greenlet& user) noexcept;
 
   // trim() gives back, in bulk, the memory of stacks that stayed unused since the call before the
   // last, beyond `keep` of each size. Called about once a second.
@@ -108,10 +140,12 @@ class StackPool {
   using Class = StackSizes;
 
   Class& class_of(std::size_t size);
+  Class& class_of(const Greenlet& block) noexcept;
+  StackSlot& fresh_stack(Class& sizes) noexcept;
   Greenlet* fresh(Class& sizes);
   Slab* map(Class& sizes);
   bool open_more(Slab& slab) noexcept;
-  void guard(Slab& slab, std::uint32_t index) noexcept;
+  void guard(char* page) noexcept;
   void trim(Class& sizes, std::size_t keep) noexcept;
 
   Guard best_guard_;
@@ -121,15 +155,19 @@ class StackPool {
   StackStats stats_;
 };
 
-// stack_at() finds whose stack or guard an address lies in; null if in none. Async-signal-safe.
+// stack_at() finds to whom the stack is lent that an address, or its guard, lies in; null if to
+// nobody. Async-signal-safe.
 struct StackAddress {
   Greenlet* block = nullptr;
   bool in_guard = false;
 };
 StackAddress stack_at(const void* address) noexcept;
 
-// stack_of() and id_of() know a block's stack and number by its place.
+// stack_of() is the stack that it has, or had last; empty before its first turn.
 Stack stack_of(const Greenlet& block) noexcept;
+
+// Where the first frame begins, a little lower from stack to stack.
+char* first_frame(const StackSlot& slot, const Stack& stack) noexcept;
 
 // stack_touched() is how many bytes of it are resident, from the top down to the lowest page.
 std::size_t stack_touched(const Stack& stack);

@@ -82,6 +82,7 @@ Timeout::Timeout(Deadline deadline) {
   TimeoutAccess::make_timer(*this);
   outer_ = greenlet_->timeouts;
   greenlet_->timeouts = this;
+  greenlet_->extras |= core::extra_cold;
   arm(deadline);
 }
 

@@ -105,6 +105,7 @@ void* LocalKey::find() const {
 void LocalKey::add(void* value, Destroy destroy) {
   core::Greenlet& running = core::Hub::current().running();
   if (running.locals == nullptr) running.locals = new core::LocalMap;
+  running.extras |= core::extra_cold;
   core::LocalMap& map = *running.locals;
   ++map.busy;
   if (map.entries.size() == map.entries.capacity()) map.sweep();

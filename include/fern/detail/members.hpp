@@ -78,7 +78,7 @@ core::Greenlet* make_member(Place& place, const SpawnOptions& options, Fn&& f, A
   } undo{room.block};
   auto* call = ::new (room.task) Made(std::forward<Fn>(f), std::forward<Args>(args)...);
   undo.block = nullptr;
-  set_task(room.block, call);
+  set_task(room.block, call, Made::has_result);
   auto* behind = static_cast<std::byte*>(room.task) + (sizeof(Both) - sizeof(MemberRoom));
   place.give(room.block, *::new (static_cast<void*>(behind)) MemberRoom);
   return room.block;

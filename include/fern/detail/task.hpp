@@ -1,7 +1,9 @@
 #pragma once
 
-// How a typed callable gets onto an untyped greenlet: a Task at the top of the new stack holds the
-// callable, its arguments and later the result. The functions below are core's side of it.
+// How a typed callable gets into an untyped greenlet: a Task holds the callable, its arguments and
+// later the result. A small one stands in the control block, and the greenlet gets a stack when its
+// first turn comes; a larger one at the top of a stack that it gets at once. The functions below
+// are core's side of it.
 //
 //     top of stack  | Task: result, callable, arguments |
 //                   | frames of the greenlet, downwards  v
@@ -50,12 +52,14 @@ struct Result : Task {
   void clear() noexcept final {
     if (present) value()->~T();
   }
+  static constexpr bool has_result = true;
   alignas(T) std::byte room[sizeof(T)];
   bool present = false;
 };
 
 template <>
 struct Result<void> : Task {
+  static constexpr bool has_result = false;
   void clear() noexcept final {}
 };
 
@@ -95,8 +99,8 @@ struct Call final : Result<T> {
   };
 };
 
-// allocate() finds a stack with room for a task of that size at its top; the new greenlet has one
-// count for its handle. give_back() undoes it. Throws std::bad_alloc.
+// allocate() makes a greenlet with room for a task of that size, and one count for its handle.
+// give_back() undoes it. Throws std::bad_alloc.
 struct Room {
   core::Greenlet* block;
   void* task;
@@ -109,7 +113,9 @@ FERN_API void start_detached(core::Greenlet* block) noexcept;
 // run_inline() runs it to its end on the caller's stack, where there is no room to start it; throws
 // only what was thrown at the caller meanwhile: a kill, or the error of a Timeout scope of its own.
 FERN_API void run_inline(core::Greenlet* block, bool detached);
-FERN_API void set_task(core::Greenlet* block, Task* task) noexcept;
+// set_task() tells it its task, and whether that has a result, to be cleared when nobody holds the
+// greenlet any more.
+FERN_API void set_task(core::Greenlet* block, Task* task, bool has_result) noexcept;
 FERN_API Task* task_of(core::Greenlet* block) noexcept;
 
 // place() makes a task of a type on a new stack.
@@ -132,7 +138,7 @@ core::Greenlet* make(const SpawnOptions& options, Fn&& f, Args&&... args) {
   using Made = Call<T, std::decay_t<Fn>, std::decay_t<Args>...>;
   Made* task = nullptr;
   core::Greenlet* block = place(options, task, std::forward<Fn>(f), std::forward<Args>(args)...);
-  set_task(block, task);
+  set_task(block, task, Made::has_result);
   return block;
 }
 
