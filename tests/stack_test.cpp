@@ -153,7 +153,10 @@ TEST_F(StackTest, AreAsManyAsBlocksWhoeverHasThem) {
   std::vector<Greenlet*> blocks;
   for (int i = 0; i < 500; ++i) blocks.push_back(pool.take());
   std::set<char*> bottoms;
-  for (std::size_t i = 500; i-- > 0;) bottoms.insert(pool.lend(*blocks[i]).bottom);
+  for (std::size_t i = 500; i-- > 0;) {
+    pool.lend(*blocks[i]);
+    bottoms.insert(stack_of(*blocks[i]).bottom);
+  }
   EXPECT_EQ(bottoms.size(), 500u);
   EXPECT_GT(pool.stats().slabs, 2u);
   for (Greenlet* block : blocks) EXPECT_EQ(stack_at(stack_of(*block).bottom).block, block);

@@ -75,7 +75,7 @@ class FERN_API AnyGreenlet {
   // join() waits until the greenlet has ended; false when the deadline passed first. It does not
   // throw the greenlet's exception. A greenlet that joins itself gets a GreenletError. From another
   // thread too it returns once the greenlet has ended, whatever that one's thread does next.
-  bool join(Deadline deadline = {}) const;
+  FERN_NOPLT bool join(Deadline deadline = {}) const;
 
   // get() joins, then rethrows what ended the greenlet: its exception, or GreenletKilled.
   // Throws TimeoutError when the deadline passes first.
@@ -134,7 +134,7 @@ class FERN_API AnyGreenlet {
   explicit AnyGreenlet(core::Greenlet* block) noexcept : block_(block) {}  // takes over one count
 
   core::Greenlet* checked() const;
-  void drop() noexcept;
+  FERN_NOPLT void drop() noexcept;
 
   core::Greenlet* block_ = nullptr;
 };

@@ -114,18 +114,6 @@ void context_make(Context& context, [[maybe_unused]] ToolContext& tools, const S
 #endif
 }
 
-void context_take_over([[maybe_unused]] Context& context, [[maybe_unused]] ToolContext& tools,
-                       [[maybe_unused]] const Stack& stack, Rounding rounding,
-                       EhGlobals& live) noexcept {
-  eh_clear(live);
-  if (Rounding::here() != rounding) rounding.set();
-#ifdef FERN_ASAN
-  tools.bottom = stack.bottom;
-  tools.size = stack.size();
-  tools.fake_stack = nullptr;
-#endif
-}
-
 void context_adopt([[maybe_unused]] ToolContext& tools) noexcept {
 #if defined(__x86_64__)
   std::uint32_t mxcsr;

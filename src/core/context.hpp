@@ -115,10 +115,12 @@ struct Stack {
 void context_make(Context& context, ToolContext& tools, const Stack& stack, char* top,
                   Rounding rounding = Rounding::here()) noexcept;
 
-// context_take_over() makes `context` the running one, on the stack that is running: whoever had it
-// has ended.
-void context_take_over(Context& context, ToolContext& tools, const Stack& stack, Rounding rounding,
-                       EhGlobals& live) noexcept;
+// context_take_over() is for one that begins on the stack that is running, whose user has ended.
+inline void context_take_over(Rounding rounding, EhGlobals& live) noexcept {
+  eh_clear(live);
+  if (Rounding::here() != rounding) [[unlikely]]
+    rounding.set();
+}
 
 // context_adopt() describes the thread's own stack, which is running. It also sets all six
 // exception flags of MXCSR, which new stacks inherit: they are sticky and the ABI leaves them to

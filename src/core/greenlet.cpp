@@ -167,11 +167,9 @@ std::exception_ptr run_in_caller(Greenlet& caller, Greenlet& fresh) {
   return ours ? left : nullptr;
 }
 
-}  // namespace
-
-void (*locals_ended)(Greenlet&) noexcept = nullptr;
-
-Greenlet* run_to_end(Greenlet& self) {
+// A greenlet's whole life on its stack. Afterwards the block may be free already. Returns who has
+// to go on, null for whoever is next.
+__attribute__((always_inline)) inline Greenlet* run_to_end(Greenlet& self) {
   if ((self.flags & flag_cancelled) != 0) [[unlikely]] {
     leave_stack(self);
     release(self);
@@ -180,7 +178,7 @@ Greenlet* run_to_end(Greenlet& self) {
   run_task(self);
   if ((self.pending & pending_fork) != 0) [[unlikely]]
     self.hub->after_fork();
-  if ((self.extras & extra_cold) != 0) {
+  if ((self.extras & extra_cold) != 0) [[unlikely]] {
     if (self.locals != nullptr) {
       ++self.shields;
       locals_ended(self);
@@ -188,10 +186,41 @@ Greenlet* run_to_end(Greenlet& self) {
     }
     FERN_ASSERT(self.timeouts == nullptr, "fern::Timeout: a scope outlives its greenlet");
   }
-  Greenlet* heir = is_raw(self) ? bequeath(self) : nullptr;
+  Greenlet* heir = nullptr;
+  if (is_raw(self)) [[unlikely]]
+    heir = bequeath(self);
   leave_stack(self);
   depart(self);
   return heir;
+}
+
+}  // namespace
+
+void (*locals_ended)(Greenlet&) noexcept = nullptr;
+
+// Who begins next does it on the stack where another has just ended, as a function that is called
+// after another: no switch, and all of it is in the cache. A stack for which there is nobody rests
+// here until it is lent again.
+void Hub::run_greenlets() {
+  for (;;) {
+    Greenlet& self = *running_;
+    StackSlot& here = *self.stack;
+    bool small = task_in_room(self);
+    Greenlet* heir = run_to_end(self);
+    if (heir != nullptr) continue_with(*heir);
+    Greenlet& to = heir != nullptr ? *heir : first();
+    bool ours = here.user == nullptr;
+    if (begins(to)) {
+      if (small && stacks_.pass_on(here, self, to)) {
+        context_take_over(to.rounding, *eh_);
+        continue;
+      }
+      begin(to);
+    }
+    if (ours) stacks_.give_stack(here, self);
+    // Below a large task there is no place to begin.
+    context_rest(small ? here.resting : self.context, self.tools, to.context, to.tools, *eh_);
+  }
 }
 
 void forget_start(Greenlet& greenlet) noexcept {
@@ -232,24 +261,11 @@ bool postpone_start(Greenlet& greenlet, Deadline when) noexcept {
   return true;
 }
 
-void tell_links(Greenlet& ended) noexcept {
-  while (Link* link = ended.links) {
-    unlink(ended, *link);
-    link->ended(link, ended);
-  }
-}
-
-void link(Greenlet& greenlet, Link& link) noexcept {
-  link.next = nullptr;
-  link.previous = greenlet.last_link;
-  (greenlet.links == nullptr ? greenlet.links : greenlet.last_link->next) = &link;
-  greenlet.last_link = &link;
-}
-
-void unlink(Greenlet& greenlet, Link& link) noexcept {
-  (link.previous == nullptr ? greenlet.links : link.previous->next) = link.next;
-  (link.next == nullptr ? greenlet.last_link : link.next->previous) = link.previous;
-  link.next = link.previous = nullptr;
+void forget_cold(Greenlet& dead) noexcept {
+  delete std::exchange(dead.name, nullptr);
+  dead.error = nullptr;
+  dead.kill_exception = nullptr;
+  dead.exit.reset();
 }
 
 void retain(Greenlet& greenlet) noexcept { greenlet.life.fetch_add(1, std::memory_order_relaxed); }
@@ -297,7 +313,25 @@ void report(const Greenlet& greenlet) noexcept {
 
 namespace fern::detail {
 
-Room allocate(std::size_t size, std::size_t align, const SpawnOptions& options) {
+namespace {
+
+void be_born(core::Hub& hub, core::Greenlet& block) noexcept {
+  block.extras &= core::extra_size;
+  block.stack = nullptr;
+  block.hub = &hub;
+  block.flags = 0;
+  block.shields = 0;
+  // Its own count and its handle's.
+  block.life.store(2, std::memory_order_relaxed);
+  hub.born(block);
+}
+
+constexpr bool is_small(std::size_t size, std::size_t align) noexcept {
+  return size <= core::Greenlet::room_size && align <= alignof(core::Greenlet);
+}
+
+__attribute__((noinline)) Room allocate_slowly(std::size_t size, std::size_t align,
+                                               const SpawnOptions& options) {
   core::Hub& hub = core::Hub::current();
   hub.loop();  // a forked child starts afresh before its first greenlet
   std::size_t stack_size = options.stack_size == 0
@@ -309,31 +343,41 @@ Room allocate(std::size_t size, std::size_t align, const SpawnOptions& options) 
     throw std::bad_alloc();
   }
   core::Greenlet* block = hub.stacks().take(stack_size);
-  block->extras &= core::extra_size;
-  block->stack = nullptr;
+  std::string* name = nullptr;
   if (!options.name.empty()) {
     try {
-      block->name = new std::string(options.name);
-      block->extras |= core::extra_cold;
+      name = new std::string(options.name);
     } catch (...) {
       hub.stacks().give(block);
       throw;
     }
   }
-  block->hub = &hub;
-  block->flags = 0;
-  block->shields = 0;
-  // Its own count and its handle's.
-  block->life.store(2, std::memory_order_relaxed);
-  hub.born(*block);
-  if (size <= core::Greenlet::room_size && align <= alignof(core::Greenlet)) {
-    return {block, block->room};
+  be_born(hub, *block);
+  if (name != nullptr) {
+    block->name = name;
+    block->extras |= core::extra_cold;
   }
-  core::Stack stack = hub.stacks().lend(*block);
+  if (is_small(size, align)) return {block, block->room};
+  hub.stacks().lend(*block);
+  core::Stack stack = core::stack_of(*block);
   block->stack->resting.sp = nullptr;  // the task takes its place
   auto top = reinterpret_cast<std::uintptr_t>(core::first_frame(*block->stack, stack)) - size;
   top &= ~static_cast<std::uintptr_t>((align > 16 ? align : 16) - 1);
   return {block, reinterpret_cast<void*>(top)};
+}
+
+}  // namespace
+
+Room allocate(std::size_t size, std::size_t align, const SpawnOptions& options) {
+  core::Hub* hub = core::this_hub;
+  if (hub == nullptr || !is_small(size, align) || options.stack_size != 0 ||
+      !options.name.empty()) {
+    return allocate_slowly(size, align, options);
+  }
+  core::Greenlet* block = hub->stacks().take_used();
+  if (block == nullptr) return allocate_slowly(size, align, options);
+  be_born(*hub, *block);
+  return {block, block->room};
 }
 
 void give_back(core::Greenlet* block) noexcept {

@@ -180,11 +180,34 @@ void end_unstarted(Greenlet& greenlet, std::exception_ptr exception) noexcept;
 // postpone_start() moves the start of one that spawn_later's timer still holds; false if none does.
 bool postpone_start(Greenlet& greenlet, Deadline when) noexcept;
 
-void link(Greenlet& greenlet, Link& link) noexcept;
-void unlink(Greenlet& greenlet, Link& link) noexcept;
+// While there is none last_link says nothing: most have one joiner, and spare its line.
+inline void link(Greenlet& greenlet, Link& link) noexcept {
+  link.next = nullptr;
+  if (greenlet.links == nullptr) {
+    link.previous = nullptr;
+    greenlet.links = &link;
+  } else {
+    link.previous = greenlet.last_link;
+    link.previous->next = &link;
+  }
+  greenlet.last_link = &link;
+}
+
+inline void unlink(Greenlet& greenlet, Link& link) noexcept {
+  (link.previous == nullptr ? greenlet.links : link.previous->next) = link.next;
+  (link.next == nullptr ? greenlet.last_link : link.next->previous) = link.previous;
+  link.next = link.previous = nullptr;
+}
 
 // tell_links() tells joiners and callbacks, in order, that it has ended.
-void tell_links(Greenlet& ended) noexcept;
+inline void tell_links(Greenlet& ended) noexcept {
+  while (Link* link = ended.links) {
+    ended.links = link->next;
+    if (link->next != nullptr) link->next->previous = nullptr;
+    link->next = link->previous = nullptr;
+    link->ended(link, ended);
+  }
+}
 
 // tell_strangers() is for a dead greenlet with life_watched set: it tells the watchers of other
 // hubs, and takes the bit away, which may free the block. end_watch.cpp.
@@ -217,9 +240,8 @@ void look_for_exit(Greenlet& running, const EhGlobals& live) noexcept;
 // kill() in the greenlet's own hub's thread; does not wait. Null is a GreenletExit.
 void kill(Greenlet& greenlet, std::exception_ptr exception) noexcept;
 
-// run_to_end() is a greenlet's whole life on its stack. Afterwards the block may be free already.
-// Returns who has to go on, null for whoever is next.
-Greenlet* run_to_end(Greenlet& self);
+// forget_cold() lets go of what stands in the cold members.
+void forget_cold(Greenlet& dead) noexcept;
 
 // let_go_of_stack() is for one that has ended and still runs there.
 inline void let_go_of_stack(Greenlet& ended) noexcept {
@@ -245,5 +267,61 @@ std::size_t pending_scopes(const Greenlet& greenlet) noexcept;
 
 // from_open_scope() asks whether a scope that this greenlet still has open threw the error.
 bool from_open_scope(const Greenlet& running, const TimeoutError& error) noexcept;
+
+// --- what of StackPool every life passes
+
+inline StackSizes& StackPool::class_of(const Greenlet& block) noexcept {
+  return (block.extras & extra_size) == 0 ? default_ : *block.slab->sizes;
+}
+
+inline Greenlet* StackPool::take_used() noexcept {
+  Greenlet* block = default_.free;
+  if (block == nullptr) return nullptr;
+  default_.free = block->next;
+  --stats_.free;
+  return block;
+}
+
+inline void StackPool::give(Greenlet* block) noexcept {
+  Class& sizes = class_of(*block);
+  block->state = State::Free;
+  block->next = sizes.free;
+  sizes.free = block;
+  ++stats_.free;
+}
+
+inline const StackSlot* StackPool::lend(Greenlet& block) noexcept {
+  Class& sizes = class_of(block);
+  StackSlot* slot = sizes.free_stacks;
+  if (slot == nullptr) [[unlikely]] {
+    slot = &fresh_stack(sizes);
+  } else {
+    sizes.free_stacks = slot->next;
+    if (--sizes.free_count < sizes.unused) sizes.unused = sizes.free_count;
+    if (slot->cold) [[unlikely]] {
+      slot->cold = false;
+      --sizes.cold;
+      --stats_.given_back;
+    }
+  }
+  slot->user = &block;
+  slot->lent = true;
+  block.stack = slot;
+  block.extras |= extra_stack;
+  block.tools = slot->tools;
+#ifdef FERN_ASAN
+  stack_reused(sizes.stack(*slot));
+#endif
+  return sizes.free_stacks;
+}
+
+inline void StackPool::give_stack(StackSlot& slot, const Greenlet& user) noexcept {
+  Class& sizes = class_of(user);
+  slot.tools = user.tools;
+  slot.lent = false;
+  slot.next = sizes.free_stacks;
+  sizes.free_stacks = &slot;
+  ++sizes.free_count;
+}
 
 }  // namespace fern::core

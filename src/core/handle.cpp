@@ -80,6 +80,29 @@ void post_kill(core::Greenlet& greenlet, std::exception_ptr exception) {
   greenlet.hub->post(*message);
 }
 
+// An EndWatch for a greenlet of the own hub, which most joins are for.
+struct Joiner : core::Link {
+  Joiner(core::Greenlet& joined, core::Greenlet& self) noexcept : joined(joined), self(self) {
+    ended = [](core::Link* link, core::Greenlet&) noexcept {
+      core::Hub::wake(static_cast<Joiner*>(link)->self, core::Wake::Notified);
+    };
+    core::link(joined, *this);
+  }
+  ~Joiner() {
+    if (!core::is_dead(joined)) core::unlink(joined, *this);
+  }
+  core::Greenlet& joined;
+  core::Greenlet& self;
+};
+
+bool park_until_dead(core::Hub& hub, core::Greenlet& greenlet, Deadline deadline) {
+  const auto id = static_cast<std::int64_t>(core::id_of(greenlet));
+  while (!core::is_dead(greenlet)) {
+    if (hub.park("join()", id, deadline) == core::Wake::TimedOut) return core::is_dead(greenlet);
+  }
+  return true;
+}
+
 }  // namespace
 
 AnyGreenlet::AnyGreenlet(const AnyGreenlet& other) noexcept : block_(other.block_) {
@@ -101,19 +124,17 @@ bool AnyGreenlet::join(Deadline deadline) const {
   if (hub.on_own_stack()) throw BlockingInHub("join() was called on the hub's own stack");
   core::Greenlet& self = hub.running();
   if (&greenlet == &self) throw GreenletError("AnyGreenlet::join(): a greenlet cannot join itself");
+  if (greenlet.hub == &hub) {
+    Joiner joiner(greenlet, self);
+    return park_until_dead(hub, greenlet, deadline);
+  }
   core::EndWatch watch(
       greenlet,
       [](void* joiner) noexcept {
         core::Hub::wake(*static_cast<core::Greenlet*>(joiner), core::Wake::Notified);
       },
       &self);
-  while (!core::is_dead(greenlet)) {
-    if (hub.park("join()", static_cast<std::int64_t>(core::id_of(greenlet)), deadline) ==
-        core::Wake::TimedOut) {
-      return core::is_dead(greenlet);
-    }
-  }
-  return true;
+  return park_until_dead(hub, greenlet, deadline);
 }
 
 void AnyGreenlet::get(Deadline deadline) const {

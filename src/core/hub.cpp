@@ -63,35 +63,6 @@ constinit thread_local Hub* this_hub = nullptr;
 
 // --- switching --------------------------------------------------------------------------------
 
-// Where many are ready, blocks and frames are far away: fetches the block of the one `ahead` + 1
-// steps later and the first lines of a frame. Who yields in a loop needs one line; who comes out of
-// a wait has more to do, and often ends. (src/README.md has the figures.)
-template <int ahead, int lines>
-__attribute__((always_inline)) inline void look_ahead(const Greenlet* head) noexcept {
-  const Greenlet* later = head;
-#pragma GCC unroll 8
-  for (int i = 1; i < ahead; ++i) {
-    later = later->next;
-    if (later == nullptr) return;
-  }
-  if (ahead > 1) __builtin_prefetch(later->next);
-  const char* frame = static_cast<const char*>(later->context.sp);
-#pragma GCC unroll 8
-  for (int i = 0; i < lines; ++i) __builtin_prefetch(frame + i * 64);
-}
-
-__attribute__((always_inline)) inline Greenlet& Hub::first() noexcept {
-  Greenlet* next = head_;
-  if (next == nullptr || --budget_ == 0) [[unlikely]] {
-    next = &own_;
-  } else {
-    head_ = next->next;
-    if (head_ != nullptr) look_ahead<3, 3>(head_);
-  }
-  running_ = next;
-  return *next;
-}
-
 __attribute__((always_inline)) inline Greenlet& Hub::next() noexcept {
   Greenlet& next = first();
   if (begins(next)) [[unlikely]]
@@ -100,44 +71,27 @@ __attribute__((always_inline)) inline Greenlet& Hub::next() noexcept {
 }
 
 __attribute__((noinline)) void Hub::begin(Greenlet& greenlet) noexcept {
-  Stack stack = stacks_.lend(greenlet);
-  const StackSlot& slot = *greenlet.stack;
+  const StackSlot* later = stacks_.lend(greenlet);
+  StackSlot& slot = *greenlet.stack;
   if (slot.resting.sp != nullptr) [[likely]] {
     context_begin(greenlet.context, slot.resting, greenlet.rounding);
   } else {
+    Stack stack = stack_of(greenlet);
     context_make(greenlet.context, greenlet.tools, stack, first_frame(slot, stack),
                  greenlet.rounding);
   }
+  if (later == nullptr || head_ == nullptr) return;
+  // Maybe another one begins next: its frames are on a page that nothing else brings near.
+  const char* frame = static_cast<const char*>(later->resting.sp);
+  __builtin_prefetch(frame + 64, 1);
+  __builtin_prefetch(frame, 1);
+  __builtin_prefetch(frame - 64, 1);
+  __builtin_prefetch(frame - 128, 1);
 }
 
 __attribute__((always_inline)) inline void Hub::switch_away(Greenlet& from) noexcept {
   Greenlet& to = next();
   context_switch(from.context, from.tools, to.context, to.tools, *eh_);
-}
-
-// Who begins next does it on the stack where another has just ended, as a function that is called
-// after another: no switch, and all of it is in the cache. A stack for which there is nobody rests
-// here until it is lent again.
-void Hub::run_greenlets() {
-  for (;;) {
-    Greenlet& self = *running_;
-    StackSlot& here = *self.stack;
-    bool small = task_in_room(self);
-    Greenlet* heir = run_to_end(self);
-    if (heir != nullptr) continue_with(*heir);
-    Greenlet& to = heir != nullptr ? *heir : first();
-    bool ours = here.user == nullptr;
-    if (begins(to)) {
-      if (small && stacks_.pass_on(here, self, to)) {
-        context_take_over(to.context, to.tools, stack_of(to), to.rounding, *eh_);
-        continue;
-      }
-      begin(to);
-    }
-    if (ours) stacks_.give_stack(here, self);
-    // Below a large task there is no place to begin.
-    context_rest(small ? here.resting : self.context, self.tools, to.context, to.tools, *eh_);
-  }
 }
 
 __attribute__((always_inline)) inline Greenlet* Hub::requeue() noexcept {
@@ -185,6 +139,23 @@ void Hub::meet_pending(const char* what) {
   if (interruptible(self, *eh_)) throw_pending(self);
 }
 
+// Parks with nothing pending that may be thrown.
+__attribute__((always_inline)) inline Wake Hub::stop(Greenlet& self, const char* what,
+                                                     std::int64_t on, Deadline deadline) noexcept {
+  self.waits_for = what;
+  self.waits_on = on;
+  if (deadline.is_never()) [[likely]] {
+    self.state = State::Parked;
+    switch_away(self);
+  } else {
+    switch_away_until(self, deadline);
+  }
+  self.waits_for = nullptr;
+  if (self.woken != Wake::Interrupted) [[likely]]
+    return self.woken;
+  return (self.pending & pending_throw) == 0 ? Wake::Notified : Wake::Interrupted;
+}
+
 Wake Hub::try_park(const char* what, std::int64_t on, Deadline deadline) noexcept {
   Greenlet& self = *running_;
   if (self.pending != 0) [[unlikely]] {
@@ -193,27 +164,22 @@ Wake Hub::try_park(const char* what, std::int64_t on, Deadline deadline) noexcep
     if ((self.pending & pending_look) != 0) look_for_exit(self, *eh_);
     if (interruptible(self, *eh_)) return Wake::Interrupted;
   }
-  self.waits_for = what;
-  self.waits_on = on;
-  if (deadline.is_never()) {
-    self.state = State::Parked;
-    switch_away(self);
-  } else {
-    WaitTimer timer(*this, self, deadline);
-    self.state = State::Parked;
-    switch_away(self);
-  }
-  self.waits_for = nullptr;
-  bool withdrawn = self.woken == Wake::Interrupted && (self.pending & pending_throw) == 0;
-  return withdrawn ? Wake::Notified : self.woken;
+  return stop(self, what, on, deadline);
+}
+
+__attribute__((noinline)) void Hub::switch_away_until(Greenlet& from, Deadline deadline) noexcept {
+  WaitTimer timer(*this, from, deadline);
+  from.state = State::Parked;
+  switch_away(from);
 }
 
 Wake Hub::park(const char* what, std::int64_t on, Deadline deadline) {
-  if (running_->pending != 0) [[unlikely]]
+  Greenlet& self = *running_;
+  if (self.pending != 0) [[unlikely]]
     meet_pending(what);
-  Wake why = try_park(what, on, deadline);
+  Wake why = stop(self, what, on, deadline);
   if (why == Wake::Interrupted) [[unlikely]]
-    throw_pending(*running_);
+    throw_pending(self);
   return why;
 }
 
@@ -379,27 +345,6 @@ void Hub::take_posts() noexcept {
 // What is posted to a hub without a thread is run by the poster, one at a time.
 void Hub::drain_closed() noexcept {
   Registry::with_closed(*this, [this] { take_posts(); });
-}
-
-void Hub::ended() noexcept {
-  if (--greenlets_ == 0 && birth_pending_ != 0) wake(main_, Wake::Notified);
-}
-
-void Hub::recycle(Greenlet& dead) noexcept {
-  if ((dead.extras & extra_cold) != 0) {
-    delete std::exchange(dead.name, nullptr);
-    dead.error = nullptr;
-    dead.kill_exception = nullptr;
-    dead.exit.reset();
-  }
-  if ((dead.extras & extra_stack) != 0) {
-    if (running_ == &dead) {
-      let_go_of_stack(dead);
-    } else {
-      stacks_.give_stack(*dead.stack, dead);
-    }
-  }
-  stacks_.give(&dead);
 }
 
 std::size_t live_greenlets() noexcept {

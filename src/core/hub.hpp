@@ -258,6 +258,8 @@ class Hub final : public fern::Hub {
   Greenlet& first() noexcept;  // who runs now: the first that is ready, or our own stack
   Greenlet& next() noexcept;   // the same, with a stack
   void switch_away(Greenlet& from) noexcept;
+  Wake stop(Greenlet& self, const char* what, std::int64_t on, Deadline deadline) noexcept;
+  void switch_away_until(Greenlet& from, Deadline deadline) noexcept;
   void turn() noexcept;  // one round of the hub's own stack
   void rest() noexcept;
   void wake_idlers() noexcept;
@@ -321,6 +323,52 @@ class Hub final : public fern::Hub {
   std::atomic<bool> deadlocked_{false};  // another hub found that all are stuck
   bool waits_stuck_ = false;             // under the registry's mutex: idle and stuck
 };
+
+// Where many are ready, blocks and frames are far away: fetches the block of the one `ahead` + 1
+// steps later and the first lines of a frame. Who yields in a loop needs one line; who comes out of
+// a wait has more to do, and often ends. (src/README.md has the figures.)
+template <int ahead, int lines>
+__attribute__((always_inline)) inline void look_ahead(const Greenlet* head) noexcept {
+  const Greenlet* later = head;
+#pragma GCC unroll 8
+  for (int i = 1; i < ahead; ++i) {
+    later = later->next;
+    if (later == nullptr) return;
+  }
+  if (ahead > 1) __builtin_prefetch(later->next);
+  const char* frame = static_cast<const char*>(later->context.sp);
+#pragma GCC unroll 8
+  for (int i = 0; i < lines; ++i) __builtin_prefetch(frame + i * 64);
+}
+
+__attribute__((always_inline)) inline Greenlet& Hub::first() noexcept {
+  Greenlet* next = head_;
+  if (next == nullptr || --budget_ == 0) [[unlikely]] {
+    next = &own_;
+  } else {
+    head_ = next->next;
+    if (head_ != nullptr) look_ahead<3, 3>(head_);
+  }
+  running_ = next;
+  return *next;
+}
+
+inline void Hub::ended() noexcept {
+  if (--greenlets_ == 0 && birth_pending_ != 0) wake(main_, Wake::Notified);
+}
+
+inline void Hub::recycle(Greenlet& dead) noexcept {
+  if ((dead.extras & extra_cold) != 0) [[unlikely]]
+    forget_cold(dead);
+  if ((dead.extras & extra_stack) != 0) [[unlikely]] {
+    if (running_ == &dead) {
+      let_go_of_stack(dead);
+    } else {
+      stacks_.give_stack(*dead.stack, dead);
+    }
+  }
+  stacks_.give(&dead);
+}
 
 #ifdef FERN_INLINE_SWITCH
 // passage() is what the caller jumps with, at once, from one greenlet to the other.

@@ -90,50 +90,6 @@ Greenlet* StackPool::take(std::size_t size) {
   return block;
 }
 
-void StackPool::give(Greenlet* block) noexcept {
-  Class& sizes = class_of(*block);
-  block->state = State::Free;
-  block->next = sizes.free;
-  sizes.free = block;
-  ++stats_.free;
-}
-
-inline StackPool::Class& StackPool::class_of(const Greenlet& block) noexcept {
-  return (block.extras & extra_size) == 0 ? default_ : *block.slab->sizes;
-}
-
-Stack StackPool::lend(Greenlet& block) noexcept {
-  Class& sizes = class_of(block);
-  StackSlot* slot = sizes.free_stacks;
-  if (slot == nullptr) [[unlikely]] {
-    slot = &fresh_stack(sizes);
-  } else {
-    sizes.free_stacks = slot->next;
-    if (--sizes.free_count < sizes.unused) sizes.unused = sizes.free_count;
-    if (slot->cold) {
-      slot->cold = false;
-      --sizes.cold;
-      --stats_.given_back;
-    }
-    // The next one's frames are on a page that nothing else brings near.
-    if (const StackSlot* later = sizes.free_stacks) {
-      const char* frame = static_cast<const char*>(later->resting.sp);
-      __builtin_prefetch(frame + 64, 1);
-      __builtin_prefetch(frame, 1);
-      __builtin_prefetch(frame - 64, 1);
-      __builtin_prefetch(frame - 128, 1);
-    }
-  }
-  slot->user = &block;
-  slot->lent = true;
-  block.stack = slot;
-  block.extras |= extra_stack;
-  block.tools = slot->tools;
-  Stack stack = sizes.stack(*slot);
-  stack_reused(stack);
-  return stack;
-}
-
 bool StackPool::pass_on(StackSlot& slot, const Greenlet& ended, Greenlet& to) noexcept {
   if (&class_of(ended) != &class_of(to)) return false;
   slot.user = &to;
@@ -141,15 +97,6 @@ bool StackPool::pass_on(StackSlot& slot, const Greenlet& ended, Greenlet& to) no
   to.extras |= extra_stack;
   to.tools = slot.tools = ended.tools;
   return true;
-}
-
-void StackPool::give_stack(StackSlot& slot, const Greenlet& user) noexcept {
-  Class& sizes = class_of(user);
-  slot.tools = user.tools;
-  slot.lent = false;
-  slot.next = sizes.free_stacks;
-  sizes.free_stacks = &slot;
-  ++sizes.free_count;
 }
 
 // There is one, since there are as many stacks as blocks, and one of those has none.

@@ -112,8 +112,11 @@ class StackPool {
   // std::bad_alloc when the system is out of memory and changes nothing.
   Greenlet* take(std::size_t size = default_size);
 
-  // lend() lends it a stack, guarded, LIFO.
-  Stack lend(Greenlet& block) noexcept;
+  // take_used() gives a used one of the default size, null if none is free.
+  Greenlet* take_used() noexcept;
+
+  // lend() lends it a stack, guarded, LIFO; returns the one that it would lend next, if that rests.
+  const StackSlot* lend(Greenlet& block) noexcept;
 
   // pass_on() lends `to` the stack of one that has ended and let go of it, and still runs there;
   // false if `to` needs another size.

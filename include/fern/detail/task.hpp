@@ -11,6 +11,7 @@
 
 #include <fern/config.hpp>
 #include <fern/deadline.hpp>
+#include <fern/detail/switch.hpp>
 
 #include <cstddef>
 #include <functional>
@@ -105,9 +106,9 @@ struct Room {
   core::Greenlet* block;
   void* task;
 };
-FERN_API Room allocate(std::size_t size, std::size_t align, const SpawnOptions& options);
+FERN_API FERN_NOPLT Room allocate(std::size_t size, std::size_t align, const SpawnOptions& options);
 FERN_API void give_back(core::Greenlet* block) noexcept;
-FERN_API void start(core::Greenlet* block) noexcept;
+FERN_API FERN_NOPLT void start(core::Greenlet* block) noexcept;
 FERN_API void start_later(core::Greenlet* block, Deadline when);  // one allocation
 FERN_API void start_detached(core::Greenlet* block) noexcept;
 // run_inline() runs it to its end on the caller's stack, where there is no room to start it; throws
@@ -115,7 +116,7 @@ FERN_API void start_detached(core::Greenlet* block) noexcept;
 FERN_API void run_inline(core::Greenlet* block, bool detached);
 // set_task() tells it its task, and whether that has a result, to be cleared when nobody holds the
 // greenlet any more.
-FERN_API void set_task(core::Greenlet* block, Task* task, bool has_result) noexcept;
+FERN_API FERN_NOPLT void set_task(core::Greenlet* block, Task* task, bool has_result) noexcept;
 FERN_API Task* task_of(core::Greenlet* block) noexcept;
 
 // place() makes a task of a type on a new stack.
