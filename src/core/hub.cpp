@@ -21,6 +21,7 @@ namespace fern::core {
 namespace {
 
 constexpr std::int64_t slice_ns = 1'000'000;  // ready greenlets run this long between polls
+constexpr std::int64_t longest_slice_ns = 10'000'000;
 constexpr std::uint64_t most_granted = 1024;  // switches between two looks at the clock
 constexpr std::int64_t trim_every_ns = 1'000'000'000;
 constexpr std::size_t keep_free_stacks = 1024;  // never given back
@@ -249,13 +250,15 @@ void Hub::turn() noexcept {
     }
     budget_ = granted_;
     if (now - polled_at_ < slice_ns) return;
+    // Those whom the last poll has woken have not all had their turns: it would tell them again.
+    if (now - polled_at_ < longest_slice_ns && switches_ - polled_switches_ < told_) return;
   }
   take_posts();
   if (forked_) [[unlikely]]
     after_fork();
   ++polls_;
   if (head_ != nullptr) {
-    loop_->poll(false, never);
+    told_ = loop_->poll(false, never);
   } else {
     rest();
   }
@@ -267,6 +270,7 @@ void Hub::turn() noexcept {
   if (head_ == nullptr && !idlers_.empty()) wake_idlers();
   if (head_ != nullptr) stuck_since_ = 0;
   polled_at_ = checked_at_ = now;
+  polled_switches_ = switches_;
   budget_ = granted_;
 }
 
@@ -275,7 +279,7 @@ void Hub::rest() noexcept {
   std::int64_t now = base::now_ns();
   std::int64_t until = timers_.earliest();
   if (until <= now || !idlers_.empty()) {
-    loop_->poll(false, never);
+    told_ = loop_->poll(false, never);
     return;
   }
   if (awaits_end_ && nothing_left()) {
@@ -294,7 +298,7 @@ void Hub::rest() noexcept {
   // Posters push, then look at sleeping_; we do the reverse: one of us sees the other.
   sleeping_.store(true, std::memory_order_seq_cst);
   if (mailbox_.load(std::memory_order_seq_cst) == nullptr) {
-    loop_->poll(true, until);
+    told_ = loop_->poll(true, until);
   }
   sleeping_.store(false, std::memory_order_seq_cst);
   if (waits_stuck_) Registry::unstuck(*this);

@@ -284,8 +284,10 @@ class Hub final : public fern::Hub {
   std::uint64_t granted_ = 1;
   std::uint64_t switches_ = 0;  // before the current grant
 
-  std::int64_t polled_at_ = 0;   // steady nanoseconds of the last look at the loop
-  std::int64_t checked_at_ = 0;  // and at the clock
+  std::int64_t polled_at_ = 0;         // steady nanoseconds of the last look at the loop
+  std::uint64_t polled_switches_ = 0;  // how many there had been then
+  std::size_t told_ = 0;               // how many watches it told
+  std::int64_t checked_at_ = 0;        // and at the clock
   std::int64_t trim_at_ = 0;
   std::uint64_t polls_ = 0;
   std::size_t greenlets_ = 0;

@@ -3,6 +3,7 @@
 #include "base/assert.hpp"
 #include "base/clock.hpp"
 #include "base/real.hpp"
+#include "core/crowd.hpp"
 
 #include <fcntl.h>
 #include <sys/eventfd.h>
@@ -21,15 +22,34 @@ namespace {
 
 constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
 
+// With those of our own one less than a batch of libuv's.
+constexpr std::size_t most_in_libuv = 1000;
+
 [[noreturn]] void fail(int error, const char* what) {
   throw std::system_error(error, std::system_category(), what);
+}
+
+int to_uv(unsigned readiness) noexcept {
+  int events = 0;
+  if ((readiness & readable) != 0) events |= UV_READABLE;
+  if ((readiness & writable) != 0) events |= UV_WRITABLE;
+  return events;
+}
+
+std::uint32_t to_epoll(unsigned readiness) noexcept {
+  std::uint32_t events = 0;
+  if ((readiness & readable) != 0) events |= EPOLLIN;
+  if ((readiness & writable) != 0) events |= EPOLLOUT;
+  return events;
 }
 
 }  // namespace
 
 class Loop::Watch {
  public:
-  uv_poll_t handle;
+  uv_poll_t handle;  // unless it is in the crowd
+  int fd;
+  bool crowded;
   void* owner;
   Ready ready;
   unsigned armed = 0;
@@ -62,14 +82,22 @@ struct Loop::State {
   uv_loop_t loop;
   uv_poll_t* wake_handle = nullptr;
   uv_poll_t* timer_handle = nullptr;
+  uv_poll_t* crowd_handle = nullptr;  // null until there is a crowd
   int wake_fd = -1;
   int timer_fd = -1;
   std::int64_t timer_at = never;  // what the timerfd is set to
   Watch* fresh = nullptr;
+  std::size_t in_libuv = 0;  // watches
+  Crowd crowd{on_crowd};
+  std::size_t told = 0;  // watches, in this poll
 
   void open();
   void close() noexcept;
   bool check_fresh() noexcept;
+  int open_crowd() noexcept;
+  int add(Watch& watch) noexcept;
+  void tell(Watch& watch, unsigned readiness) noexcept;
+  static void on_crowd(void* watch, std::uint32_t events) noexcept;
   static void on_wake(uv_poll_t* handle, int status, int events) noexcept;
   static void on_timer(uv_poll_t* handle, int status, int events) noexcept;
 };
@@ -112,18 +140,39 @@ void Loop::State::open() {
 
 // The handles are freed at the next poll.
 void Loop::State::close() noexcept {
-  for (uv_poll_t* handle : {wake_handle, timer_handle}) {
+  for (uv_poll_t* handle : {wake_handle, timer_handle, crowd_handle}) {
+    if (handle == nullptr) continue;
     uv_close(reinterpret_cast<uv_handle_t*>(handle),
              [](uv_handle_t* closed) { delete reinterpret_cast<uv_poll_t*>(closed); });
   }
+  crowd_handle = nullptr;
+  crowd.close();
   real::close(wake_fd);
   real::close(timer_fd);
+}
+
+int Loop::State::open_crowd() noexcept {
+  if (crowd_handle != nullptr) return 0;
+  auto handle = std::unique_ptr<uv_poll_t>(new (std::nothrow) uv_poll_t);
+  if (handle == nullptr) return ENOMEM;
+  if (int error = crowd.open(); error != 0) return error;
+  if (int error = uv_poll_init(&loop, handle.get(), crowd.fd()); error != 0) {
+    crowd.close();
+    return -error;
+  }
+  crowd_handle = handle.release();
+  crowd_handle->data = this;
+  uv_poll_start(crowd_handle, UV_READABLE, [](uv_poll_t* handle, int, int) {
+    static_cast<State*>(handle->data)->crowd.collect();
+  });
+  return 0;
 }
 
 Loop::Loop() : state_(new State) {
   if (int error = uv_loop_init(&state_->loop); error != 0) {
     fail(-error, "fern::Hub::current(): cannot make a hub");
   }
+  state_->loop.data = state_.get();
   try {
     state_->open();
   } catch (...) {
@@ -146,31 +195,56 @@ Loop::~Loop() {
         }
       },
       nullptr);
+  state_->crowd.for_each([](void* watch) { delete static_cast<Watch*>(watch); });
   uv_run(&state_->loop, UV_RUN_NOWAIT);
   uv_loop_close(&state_->loop);
 }
 
-// libuv registers what was armed at its next poll, and aborts the program if a descriptor has been
-// closed by then, by whoever: those who wait for it are woken instead, and their calls will tell.
-// True when there was one.
+// Registers what was armed since the last poll, or sees to it that libuv can, which aborts the
+// program if a descriptor has been closed by then, by whoever: those who wait for it are woken
+// instead, and their calls will tell. True when there was one.
 bool Loop::State::check_fresh() noexcept {
   bool any = false;
   while (fresh != nullptr) {
     Watch& watch = *fresh;
     watch.leave_fresh();
-    int fd = -1;
-    uv_fileno(reinterpret_cast<uv_handle_t*>(&watch.handle), &fd);
-    if (watch.armed == 0 || real::fcntl(fd, F_GETFD, 0) >= 0) continue;
-    uv_poll_stop(&watch.handle);
+    if (watch.armed == 0) continue;
+    if (watch.crowded) {
+      if (open_crowd() == 0 && crowd.ask(watch.fd, to_epoll(watch.armed)) == 0) continue;
+    } else {
+      if (real::fcntl(watch.fd, F_GETFD, 0) >= 0) continue;
+      uv_poll_stop(&watch.handle);
+    }
     watch.armed = 0;
-    watch.ready(watch.owner, readable | writable | errored);
+    tell(watch, readable | writable | errored);
     any = true;
   }
   return any;
 }
 
-void Loop::poll(bool block, std::int64_t deadline) noexcept {
+void Loop::State::tell(Watch& watch, unsigned readiness) noexcept {
+  ++told;
+  watch.ready(watch.owner, readiness);
+}
+
+void Loop::State::on_crowd(void* member, std::uint32_t events) noexcept {
+  auto& watch = *static_cast<Watch*>(member);
+  auto& state = *static_cast<State*>(watch.handle.data);
+  unsigned readiness = 0;
+  if ((events & EPOLLIN) != 0) readiness |= readable;
+  if ((events & EPOLLOUT) != 0) readiness |= writable;
+  if ((events & EPOLLHUP) != 0) readiness |= watch.armed;
+  if ((events & EPOLLERR) != 0) readiness = readable | writable | errored;  // as libuv has it
+  if ((events & EPOLLERR) != 0 || watch.armed == 0) {
+    state.crowd.ask(watch.fd, 0);
+    watch.armed = 0;
+  }
+  state.tell(watch, readiness);
+}
+
+std::size_t Loop::poll(bool block, std::int64_t deadline) noexcept {
   State& state = *state_;
+  state.told = 0;
   if (state.fresh != nullptr && state.check_fresh()) block = false;
   if (block && deadline < state.timer_at) {
     itimerspec at{};
@@ -181,6 +255,7 @@ void Loop::poll(bool block, std::int64_t deadline) noexcept {
     state.timer_at = deadline;
   }
   uv_run(&state.loop, block ? UV_RUN_ONCE : UV_RUN_NOWAIT);
+  return state.told;
 }
 
 void Loop::wake_up() noexcept {
@@ -191,57 +266,62 @@ void Loop::wake_up() noexcept {
   errno = saved;
 }
 
-namespace {
-
-int to_uv(unsigned readiness) noexcept {
-  int events = 0;
-  if ((readiness & readable) != 0) events |= UV_READABLE;
-  if ((readiness & writable) != 0) events |= UV_WRITABLE;
-  return events;
+int Loop::State::add(Watch& watch) noexcept {
+  watch.crowded = in_libuv >= most_in_libuv;
+  if (watch.crowded) {
+    watch.handle.data = this;
+    int error = open_crowd();
+    return error != 0 ? error : crowd.join(watch.fd, &watch);
+  }
+  if (int error = uv_poll_init(&loop, &watch.handle, watch.fd); error != 0) return -error;
+  watch.handle.data = &watch;
+  ++in_libuv;
+  return 0;
 }
 
-}  // namespace
-
 Loop::Watch* Loop::watch(int fd, void* owner, Ready ready) noexcept {
-  auto* watch = new (std::nothrow) Watch{{}, owner, ready};
-  if (watch == nullptr) {
-    errno = ENOMEM;
-    return nullptr;
-  }
-  if (int error = uv_poll_init(&state_->loop, &watch->handle, fd); error != 0) {
-    delete watch;
-    errno = -error;
-    return nullptr;
-  }
-  watch->handle.data = watch;
-  return watch;
+  auto watch = std::unique_ptr<Watch>(new (std::nothrow) Watch{{}, fd, false, owner, ready});
+  int error = watch == nullptr ? ENOMEM : state_->add(*watch);
+  if (error == 0) return watch.release();
+  errno = error;
+  return nullptr;
 }
 
 void Loop::arm(Watch& watch, unsigned readiness) noexcept {
   if (watch.armed == readiness) return;
   watch.armed = readiness;
   if (readiness == 0) {
-    uv_poll_stop(&watch.handle);
+    if (watch.crowded) {
+      state_->crowd.ask(watch.fd, 0);
+    } else {
+      uv_poll_stop(&watch.handle);
+    }
     return;
   }
   watch.add_to(state_->fresh);
+  if (watch.crowded) return;
   uv_poll_start(&watch.handle, to_uv(readiness), [](uv_poll_t* handle, int status, int events) {
     auto* watch = static_cast<Watch*>(handle->data);
-    if (status < 0) {
-      // libuv says EBADF for any EPOLLERR, and has stopped the handle.
-      watch->armed = 0;
-      watch->ready(watch->owner, readable | writable | errored);
-      return;
-    }
     unsigned readiness = 0;
     if ((events & UV_READABLE) != 0) readiness |= readable;
     if ((events & UV_WRITABLE) != 0) readiness |= writable;
-    watch->ready(watch->owner, readiness);
+    if (status < 0) {
+      // libuv says EBADF for any EPOLLERR, and has stopped the handle.
+      watch->armed = 0;
+      readiness = readable | writable | errored;
+    }
+    static_cast<State*>(handle->loop->data)->tell(*watch, readiness);
   });
 }
 
 void Loop::unwatch(Watch& watch) noexcept {
   watch.leave_fresh();
+  if (watch.crowded) {
+    state_->crowd.leave(watch.fd);
+    delete &watch;
+    return;
+  }
+  --state_->in_libuv;
   // Stops at once; the memory is libuv's until it says so.
   uv_close(reinterpret_cast<uv_handle_t*>(&watch.handle),
            [](uv_handle_t* handle) { delete static_cast<Watch*>(handle->data); });
@@ -287,6 +367,7 @@ void Loop::forked() noexcept {
     static_cast<Watch*>(handle->data)->add_to(static_cast<State*>(state)->fresh);
   };
   uv_walk(&state.loop, add, &state);
+  state.crowd.for_each([&](void* watch) { static_cast<Watch*>(watch)->add_to(state.fresh); });
   state.open();
 }
 
