@@ -21,7 +21,6 @@ ROWS = {f"echo_{size}_{count}": (count, size) for size in (64, 16384) for count 
 BARS = {"echo_64_50": 0.99, "echo_64_500": 0.98, "echo_16384_50": 0.97, "echo_16384_500": 0.97}
 NAMES = {"asio_spawn": "Asio spawn", "asio_coroutine": "Asio coroutines", "st": "state-threads", "go": "Go",
          "uv": "libuv"}
-TICK = os.sysconf("SC_CLK_TCK")
 
 
 def servers(build):
@@ -40,8 +39,9 @@ def processors():
 
 
 def cpu_seconds(pid):
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICK
+    """Of all its threads, to the nanosecond."""
+    tasks = pathlib.Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
 
 def bind(processor):
@@ -69,20 +69,49 @@ class Server:
         self.process.stdout.close()
 
 
+class Client:
+    """Connections to a server that have each been answered once; bound to a processor unless that is None."""
+
+    def __init__(self, build, port, connections, size, seconds, processor, active=None):
+        command = [build / "bench" / "echo_client", str(port), str(connections), str(size), str(seconds)]
+        self.process = subprocess.Popen(
+            command + ([str(active)] if active else []), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            preexec_fn=lambda: bind(processor))
+        self.line()
+
+    def line(self):
+        line = self.process.stdout.readline()
+        if not line:
+            raise suite.Wrong(f"the client of the echo rows fails with {self.process.wait()}")
+        return line
+
+    def ask(self):
+        """What the client says of its requests."""
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return json.loads(self.line())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait()
+        self.process.stdout.close()
+
+
 def ask(build, port, connections, size, seconds, processor):
-    """What the client says of its requests."""
-    client = subprocess.run(
-        [build / "bench" / "echo_client", str(port), str(connections), str(size), str(seconds)],
-        stdout=subprocess.PIPE, text=True, check=True, timeout=60 + seconds * 4,
-        preexec_fn=lambda: bind(processor))
-    return json.loads(client.stdout)
+    """What a client says of its requests."""
+    with Client(build, port, connections, size, seconds, processor) as client:
+        return client.ask()
 
 
 def measure(build, command, connections, size, seconds):
     at_server, at_client = processors()
-    with Server(command, at_server) as server:
+    with (Server(command, at_server) as server,
+          Client(build, server.port, connections, size, seconds, at_client) as client):
         before = cpu_seconds(server.process.pid)
-        result = ask(build, server.port, connections, size, seconds, at_client)
+        result = client.ask()
         spent = cpu_seconds(server.process.pid) - before
     return {"per_second": result["requests"] / result["seconds"], "cpu_us": spent * 1e6 / result["requests"],
             "p50_us": result["p50_us"], "p99_us": result["p99_us"]}

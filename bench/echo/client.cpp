@@ -1,9 +1,12 @@
 // The load of the echo rows: so many connections, each with one message under way, for so long.
 //
-//   client PORT CONNECTIONS BYTES SECONDS
+//   client PORT CONNECTIONS BYTES SECONDS [ACTIVE]
 //
-// Prints one line of JSON: requests, seconds, and the median and 99th percentile of a round trip in
-// microseconds. Fails when an answer is not what was sent.
+// Opens all connections and asks once on each, says "ready", and waits for a line from stdin; so
+// what is measured is requests, not the making of connections. Then only the first ACTIVE ask, all
+// of them if it is left out. Prints one line of JSON: requests, seconds, and the median and 99th
+// percentile of a round trip in microseconds; and keeps the connections until stdin ends. Fails
+// when an answer is not what was sent.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -62,11 +65,12 @@ void ask(Connection& connection) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 5) return 2;
+  if (argc != 5 && argc != 6) return 2;
   auto port = static_cast<unsigned short>(std::atoi(argv[1]));
   std::vector<Connection> connections(static_cast<std::size_t>(std::atoi(argv[2])));
   auto size = static_cast<std::size_t>(std::atoi(argv[3]));
   std::chrono::duration<double> length(std::atof(argv[4]));
+  auto active = argc == 6 ? static_cast<std::size_t>(std::atoi(argv[5])) : connections.size();
 
   int poll = epoll_create1(EPOLL_CLOEXEC);
   for (std::size_t i = 0; i < connections.size(); ++i) {
@@ -83,36 +87,43 @@ int main(int argc, char** argv) {
   trips.reserve(std::size_t{1} << 22);
   std::array<char, 16 * 1024> data;
   std::array<epoll_event, 1024> events;
+  // Asks on the first so many connections, again and again until `end`.
+  auto run = [&](std::size_t count, Clock::time_point end) {
+    for (std::size_t i = 0; i < count; ++i) ask(connections[i]);
+    for (std::size_t under_way = count; under_way > 0;) {
+      int ready = epoll_wait(poll, events.data(), events.size(), 5000);
+      if (ready == 0) {
+        std::fprintf(stderr, "no answer for five seconds\n");
+        std::exit(1);
+      }
+      for (int i = 0; i < ready; ++i) {
+        Connection& each = connections[events[static_cast<std::size_t>(i)].data.u64];
+        ssize_t came = recv(each.fd, data.data(), std::min(data.size(), size - each.came), 0);
+        if (came <= 0) die("recv");
+        if (!std::equal(data.begin(), data.begin() + came,
+                        each.message.begin() + static_cast<std::ptrdiff_t>(each.came))) {
+          std::fprintf(stderr, "an answer is not what was sent\n");
+          std::exit(1);
+        }
+        each.came += static_cast<std::size_t>(came);
+        if (each.came < size) continue;
+        auto now = Clock::now();
+        trips.push_back(std::chrono::duration<float, std::micro>(now - each.sent).count());
+        if (now < end) {
+          ask(each);
+        } else {
+          --under_way;
+        }
+      }
+    }
+  };
+  run(connections.size(), Clock::now());
+  std::puts("ready");
+  std::fflush(stdout);
+  if (std::getchar() == EOF) return 1;
+  trips.clear();
   auto begin = Clock::now();
-  auto end = begin + std::chrono::duration_cast<Clock::duration>(length);
-  for (Connection& each : connections) ask(each);
-  std::size_t under_way = connections.size();
-  while (under_way > 0) {
-    int count = epoll_wait(poll, events.data(), events.size(), 5000);
-    if (count == 0) {
-      std::fprintf(stderr, "no answer for five seconds\n");
-      return 1;
-    }
-    for (int i = 0; i < count; ++i) {
-      Connection& each = connections[events[static_cast<std::size_t>(i)].data.u64];
-      ssize_t came = recv(each.fd, data.data(), std::min(data.size(), size - each.came), 0);
-      if (came <= 0) die("recv");
-      if (!std::equal(data.begin(), data.begin() + came,
-                      each.message.begin() + static_cast<std::ptrdiff_t>(each.came))) {
-        std::fprintf(stderr, "an answer is not what was sent\n");
-        return 1;
-      }
-      each.came += static_cast<std::size_t>(came);
-      if (each.came < size) continue;
-      auto now = Clock::now();
-      trips.push_back(std::chrono::duration<float, std::micro>(now - each.sent).count());
-      if (now < end) {
-        ask(each);
-      } else {
-        --under_way;
-      }
-    }
-  }
+  run(active, begin + std::chrono::duration_cast<Clock::duration>(length));
   std::chrono::duration<double> took = Clock::now() - begin;
   auto percentile = [&](double share) {
     auto place =
@@ -122,4 +133,7 @@ int main(int argc, char** argv) {
   };
   std::printf("{\"requests\": %zu, \"seconds\": %.6f, \"p50_us\": %.1f, \"p99_us\": %.1f}\n",
               trips.size(), took.count(), percentile(0.5), percentile(0.99));
+  std::fflush(stdout);
+  while (std::getchar() != EOF) {
+  }
 }
