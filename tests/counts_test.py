@@ -27,21 +27,26 @@ class Counts(unittest.TestCase):
     @unittest.skipUnless(can_trace(), "strace is missing, or may not trace here")
     def test_an_echo_takes_two_system_calls_and_little_more(self):
         # The difference of two runs: starting and accepting are nobody's request.
-        (few_calls, few), (many_calls, many) = self.echo_calls(0.1), self.echo_calls(1.5)
+        for size in 64, 16 * 1024:  # the larger fills the server's buffer each time
+            with self.subTest(size=size):
+                self.check_calls(size)
+
+    def check_calls(self, size):
+        (few_calls, few), (many_calls, many) = self.echo_calls(size, 0.1), self.echo_calls(size, 1.5)
         requests = many - few
         self.assertGreater(requests, 1000)
         each = {name: (count - few_calls.get(name, 0)) / requests for name, count in many_calls.items()}
         self.assertGreater(sum(each.values()), 1.9, "a recv and a send are the least")
         self.assertLessEqual(sum(each.values()), 2.1, {name: share for name, share in each.items() if share > 0.001})
 
-    def echo_calls(self, seconds):
+    def echo_calls(self, size, seconds):
         """({system call: how often}, requests) of a server with 50 connections."""
         with tempfile.TemporaryDirectory() as folder:
             table = pathlib.Path(folder, "calls")
             command = ["strace", "-f", "-c", "-U", "name,calls", "-o", table, BUILD / "bench" / "echo_fern"]
             at_server, at_client = echo.processors()
             with echo.Server(command, at_server) as server:
-                requests = echo.ask(BUILD, server.port, 50, 64, seconds, at_client)["requests"]
+                requests = echo.ask(BUILD, server.port, 50, size, seconds, at_client)["requests"]
                 # strace writes its table when what it traces has ended.
                 children = pathlib.Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
                 os.kill(int(children.read_text().split()[0]), signal.SIGKILL)

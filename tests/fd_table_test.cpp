@@ -44,6 +44,29 @@ TEST_F(FdTableTest, ARecvWithDataThereDoesNotSwitch) {
   other.join();
 }
 
+TEST_F(FdTableTest, ARecvThatWasFullGetsTheRestWhetherOrNotItIsThere) {
+  Pair pair;
+  bool taken = false;
+  auto reader = fern::spawn([&] {
+    for (std::size_t got = 0; got < 50 * 10 + 5000;) {
+      std::string part = recv(pair.a, 10);
+      got += part.size();
+      taken = true;
+      if (part.size() != 10) return false;
+    }
+    return true;
+  });
+  // One message at a time for so long that each full one is taken for the last, and then many.
+  for (int i = 0; i < 50; ++i) {
+    EXPECT_EQ(io::send(pair.b, "0123456789", 10, 0, {}), 10);
+    while (!taken) fern::sleep(10us);
+    taken = false;
+  }
+  std::string many(5000, 'x');
+  EXPECT_EQ(io::send(pair.b, many.data(), many.size(), 0, {}), 5000);
+  EXPECT_TRUE(reader.get());
+}
+
 TEST_F(FdTableTest, ASendWaitsUntilThereIsRoom) {
   Pair pair;
   std::string big(8 << 20, 'x');

@@ -175,6 +175,20 @@ TEST_F(LoopTest, AWriterIsToldOfAPipeWithoutReaderAsAnErrorOnce) {
   }
 }
 
+TEST_F(LoopTest, AllWatchesMayEndWhileTheLastOfThemIsTold) {
+  Loop loop;
+  std::deque<Watched> all;
+  fill(loop, all);
+  for (Watched* each : {&all[many - 2], &all[many - 1]}) {
+    each->on_told = [&] {
+      for (Watched& other : all) other.end();
+    };
+    loop.arm(*each->watch, fern::core::readable);
+  }
+  EXPECT_EQ(loop.poll(true, never), 1U);
+  EXPECT_EQ(loop.poll(false, never), 0U);
+}
+
 TEST_F(LoopTest, WhatIsAlwaysReadyCannotBeWatched) {
   Loop loop;
   std::deque<Watched> all;

@@ -17,6 +17,9 @@ int Crowd::open() noexcept {
 void Crowd::close() noexcept {
   if (fd_ >= 0) real::close(fd_);
   fd_ = -1;
+  if (count_ > 0) return;
+  members_ = std::vector<void*>();
+  events_ = std::vector<epoll_event>();
 }
 
 int Crowd::join(int fd, void* member) noexcept {
@@ -65,15 +68,14 @@ void Crowd::take_out(int fd) noexcept {
 }
 
 void Crowd::collect() noexcept {
-  // A member that joins meanwhile may let the room grow.
-  int most = static_cast<int>(std::max<std::size_t>(count_, 1));
-  int count = real::epoll_wait(fd_, events_.data(), most, 0);
-  for (int i = 0; i < count; ++i) {
-    epoll_event event = events_[static_cast<std::size_t>(i)];
+  int count = real::epoll_wait(fd_, events_.data(), static_cast<int>(events_.size()), 0);
+  // What is told may make room for more, or be the last to leave and close the set.
+  for (std::size_t i = 0; static_cast<int>(i) < count && i < events_.size(); ++i) {
+    epoll_event event = events_[i];
     auto place = static_cast<std::size_t>(event.data.fd);
     void* member = place < members_.size() ? members_[place] : nullptr;
     if (member != nullptr) {
-      told_(member, event.events);
+      told_(owner_, member, event.events);
     } else {
       take_out(event.data.fd);
     }

@@ -19,9 +19,9 @@ namespace fern::core {
 class Crowd {
  public:
   // Told on the hub's own stack what a member is ready for, in epoll's bits. May ask, join, leave.
-  using Told = void (*)(void* member, std::uint32_t events) noexcept;
+  using Told = void (*)(void* owner, void* member, std::uint32_t events) noexcept;
 
-  explicit Crowd(Told told) noexcept : told_(told) {}
+  Crowd(void* owner, Told told) noexcept : owner_(owner), told_(told) {}
   Crowd(const Crowd&) = delete;
   Crowd& operator=(const Crowd&) = delete;
   ~Crowd() { close(); }
@@ -30,8 +30,10 @@ class Crowd {
   int open() noexcept;
   int fd() const noexcept { return fd_; }
 
-  // close() forgets all registrations and keeps the members. In the child of a fork it closes our
-  // copy only: the parent's set goes on.
+  bool empty() const noexcept { return count_ == 0; }
+
+  // close() forgets all registrations and keeps the members, if there are any. In the child of a
+  // fork it closes our copy only: the parent's set goes on.
   void close() noexcept;
 
   // join() makes the descriptor a member that asks for nothing yet. 0 or an errno: EPERM for what
@@ -57,6 +59,7 @@ class Crowd {
  private:
   void take_out(int fd) noexcept;
 
+  void* owner_;
   Told told_;
   int fd_ = -1;
   std::vector<void*> members_;       // at their descriptor's number; null for none

@@ -21,8 +21,8 @@ namespace fern::core {
 namespace {
 
 constexpr std::int64_t slice_ns = 1'000'000;  // ready greenlets run this long between polls
-constexpr std::int64_t longest_slice_ns = 10'000'000;
-constexpr std::uint64_t most_granted = 1024;  // switches between two looks at the clock
+constexpr std::int64_t most_unpolled_ns = 100'000'000;  // and this while those last woken wait
+constexpr std::uint64_t most_granted = 1024;            // switches between two looks at the clock
 constexpr std::int64_t trim_every_ns = 1'000'000'000;
 constexpr std::size_t keep_free_stacks = 1024;  // never given back
 constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
@@ -238,6 +238,7 @@ void Hub::turn() noexcept {
   if (forked_) [[unlikely]]
     after_fork();
   switches_ += granted_ - budget_;
+  bool look = true;  // at the loop
   if (head_ != nullptr) {
     // Somebody is ready: look at the loop only when the slice is over.
     std::int64_t now = base::now_ns();
@@ -249,18 +250,18 @@ void Hub::turn() noexcept {
       granted_ = std::max<std::uint64_t>(granted_ / 2, 1);
     }
     budget_ = granted_;
-    if (now - polled_at_ < slice_ns) return;
-    // Those whom the last poll has woken have not all had their turns: it would tell them again.
-    if (now - polled_at_ < longest_slice_ns && switches_ - polled_switches_ < told_) return;
+    if (now - sliced_at_ < slice_ns) return;
+    // Unless those whom the last look has woken have all had their turns it would tell them again.
+    look = switches_ - polled_switches_ >= told_ || now - polled_at_ >= most_unpolled_ns;
   }
   take_posts();
   if (forked_) [[unlikely]]
     after_fork();
-  ++polls_;
-  if (head_ != nullptr) {
-    told_ = loop_->poll(false, never);
-  } else {
+  if (head_ == nullptr) {
+    told_ = 0;
     rest();
+  } else if (look) {
+    told_ = loop_->poll(false, never);
   }
   take_posts();
   // After descriptors and posts: an operation that is due together with its deadline wins.
@@ -269,8 +270,12 @@ void Hub::turn() noexcept {
   housekeeping(now);
   if (head_ == nullptr && !idlers_.empty()) wake_idlers();
   if (head_ != nullptr) stuck_since_ = 0;
-  polled_at_ = checked_at_ = now;
-  polled_switches_ = switches_;
+  sliced_at_ = checked_at_ = now;
+  if (look) {
+    ++polls_;
+    polled_at_ = now;
+    polled_switches_ = switches_;
+  }
   budget_ = granted_;
 }
 

@@ -78,6 +78,9 @@ class Hub final : public fern::Hub {
   bool others_ready() const noexcept { return head_ != nullptr; }
   bool next_begins() const noexcept { return begins(*head_); }
 
+  // after_next() is whose turn comes after that of the next one; null for none.
+  const Greenlet* after_next() const noexcept { return head_ == nullptr ? nullptr : head_->next; }
+
   // go_last() lets all that are ready run once, and leaves what is pending.
   void go_last() noexcept;
 
@@ -284,10 +287,11 @@ class Hub final : public fern::Hub {
   std::uint64_t granted_ = 1;
   std::uint64_t switches_ = 0;  // before the current grant
 
-  std::int64_t polled_at_ = 0;         // steady nanoseconds of the last look at the loop
-  std::uint64_t polled_switches_ = 0;  // how many there had been then
+  std::int64_t sliced_at_ = 0;         // steady nanoseconds of the last end of a time slice
+  std::int64_t checked_at_ = 0;        // and of the last look at the clock
+  std::int64_t polled_at_ = 0;         // and at the loop
+  std::uint64_t polled_switches_ = 0;  // how many switches there had been then
   std::size_t told_ = 0;               // how many watches it told
-  std::int64_t checked_at_ = 0;        // and at the clock
   std::int64_t trim_at_ = 0;
   std::uint64_t polls_ = 0;
   std::size_t greenlets_ = 0;

@@ -86,7 +86,7 @@ void Hub::open() {
   stack_reused(own_stack_);
   context_make(own_.context, own_.tools, own_stack_, own_stack_.top);
   running_ = &main_;
-  polled_at_ = checked_at_ = base::now_ns();
+  polled_at_ = sliced_at_ = checked_at_ = base::now_ns();
   trim_at_ = 0;
   timers_.expire(polled_at_);
   budget_ = granted_ = 1;
@@ -157,7 +157,7 @@ void Hub::end_greenlets() noexcept {
     if (head_ == nullptr && mailbox_.load(std::memory_order_relaxed) == nullptr) break;
     // What was cancelled leaves the ready queue by having its turn; what was posted has its own.
     late = late || limit.expired();
-    polled_at_ = 0;
+    polled_at_ = sliced_at_ = 0;
     budget_ = 1;
     if (greenlets_ == 0) detail::plain_yield();
   }

@@ -16,6 +16,7 @@
 #include <memory>
 #include <new>
 #include <system_error>
+#include <utility>
 
 namespace fern::core {
 namespace {
@@ -47,12 +48,12 @@ std::uint32_t to_epoll(unsigned readiness) noexcept {
 
 class Loop::Watch {
  public:
-  uv_poll_t handle;  // unless it is in the crowd
+  uv_poll_t handle;  // first, so that its address is ours; unused in the crowd
   int fd;
   bool crowded;
+  unsigned armed = 0;
   void* owner;
   Ready ready;
-  unsigned armed = 0;
   Watch* next_fresh = nullptr;    // in State::fresh: those armed since the last poll
   Watch** fresh_place = nullptr;  // what points to it there; null when it is not in the list
 
@@ -88,16 +89,18 @@ struct Loop::State {
   std::int64_t timer_at = never;  // what the timerfd is set to
   Watch* fresh = nullptr;
   std::size_t in_libuv = 0;  // watches
-  Crowd crowd{on_crowd};
+  Crowd crowd{this, on_crowd};
   std::size_t told = 0;  // watches, in this poll
 
   void open();
   void close() noexcept;
   bool check_fresh() noexcept;
   int open_crowd() noexcept;
+  void close_crowd() noexcept;
+  static void close_handle(uv_poll_t* handle) noexcept;
   int add(Watch& watch) noexcept;
   void tell(Watch& watch, unsigned readiness) noexcept;
-  static void on_crowd(void* watch, std::uint32_t events) noexcept;
+  static void on_crowd(void* self, void* watch, std::uint32_t events) noexcept;
   static void on_wake(uv_poll_t* handle, int status, int events) noexcept;
   static void on_timer(uv_poll_t* handle, int status, int events) noexcept;
 };
@@ -138,15 +141,22 @@ void Loop::State::open() {
   uv_poll_start(timer_handle, UV_READABLE, on_timer);
 }
 
-// The handles are freed at the next poll.
-void Loop::State::close() noexcept {
-  for (uv_poll_t* handle : {wake_handle, timer_handle, crowd_handle}) {
-    if (handle == nullptr) continue;
-    uv_close(reinterpret_cast<uv_handle_t*>(handle),
-             [](uv_handle_t* closed) { delete reinterpret_cast<uv_poll_t*>(closed); });
-  }
-  crowd_handle = nullptr;
+// Freed at the next poll.
+void Loop::State::close_handle(uv_poll_t* handle) noexcept {
+  uv_close(reinterpret_cast<uv_handle_t*>(handle),
+           [](uv_handle_t* closed) { delete reinterpret_cast<uv_poll_t*>(closed); });
+}
+
+void Loop::State::close_crowd() noexcept {
+  if (crowd_handle == nullptr) return;
+  close_handle(std::exchange(crowd_handle, nullptr));
   crowd.close();
+}
+
+void Loop::State::close() noexcept {
+  close_handle(wake_handle);
+  close_handle(timer_handle);
+  close_crowd();
   real::close(wake_fd);
   real::close(timer_fd);
 }
@@ -189,7 +199,7 @@ Loop::~Loop() {
       [](uv_handle_t* handle, void*) {
         if (uv_is_closing(handle)) return;
         if (handle->type == UV_POLL) {
-          uv_close(handle, [](uv_handle_t* closed) { delete static_cast<Watch*>(closed->data); });
+          uv_close(handle, [](uv_handle_t* closed) { delete reinterpret_cast<Watch*>(closed); });
         } else if (handle->type == UV_SIGNAL) {
           uv_close(handle, [](uv_handle_t* closed) { delete static_cast<Signal*>(closed->data); });
         }
@@ -227,9 +237,9 @@ void Loop::State::tell(Watch& watch, unsigned readiness) noexcept {
   watch.ready(watch.owner, readiness);
 }
 
-void Loop::State::on_crowd(void* member, std::uint32_t events) noexcept {
+void Loop::State::on_crowd(void* self, void* member, std::uint32_t events) noexcept {
+  auto& state = *static_cast<State*>(self);
   auto& watch = *static_cast<Watch*>(member);
-  auto& state = *static_cast<State*>(watch.handle.data);
   unsigned readiness = 0;
   if ((events & EPOLLIN) != 0) readiness |= readable;
   if ((events & EPOLLOUT) != 0) readiness |= writable;
@@ -269,18 +279,16 @@ void Loop::wake_up() noexcept {
 int Loop::State::add(Watch& watch) noexcept {
   watch.crowded = in_libuv >= most_in_libuv;
   if (watch.crowded) {
-    watch.handle.data = this;
     int error = open_crowd();
     return error != 0 ? error : crowd.join(watch.fd, &watch);
   }
   if (int error = uv_poll_init(&loop, &watch.handle, watch.fd); error != 0) return -error;
-  watch.handle.data = &watch;
   ++in_libuv;
   return 0;
 }
 
 Loop::Watch* Loop::watch(int fd, void* owner, Ready ready) noexcept {
-  auto watch = std::unique_ptr<Watch>(new (std::nothrow) Watch{{}, fd, false, owner, ready});
+  auto watch = std::unique_ptr<Watch>(new (std::nothrow) Watch{{}, fd, false, 0, owner, ready});
   int error = watch == nullptr ? ENOMEM : state_->add(*watch);
   if (error == 0) return watch.release();
   errno = error;
@@ -301,7 +309,7 @@ void Loop::arm(Watch& watch, unsigned readiness) noexcept {
   watch.add_to(state_->fresh);
   if (watch.crowded) return;
   uv_poll_start(&watch.handle, to_uv(readiness), [](uv_poll_t* handle, int status, int events) {
-    auto* watch = static_cast<Watch*>(handle->data);
+    auto* watch = reinterpret_cast<Watch*>(handle);
     unsigned readiness = 0;
     if ((events & UV_READABLE) != 0) readiness |= readable;
     if ((events & UV_WRITABLE) != 0) readiness |= writable;
@@ -319,12 +327,13 @@ void Loop::unwatch(Watch& watch) noexcept {
   if (watch.crowded) {
     state_->crowd.leave(watch.fd);
     delete &watch;
-    return;
+  } else {
+    --state_->in_libuv;
+    // Stops at once; the memory is libuv's until it says so.
+    uv_close(reinterpret_cast<uv_handle_t*>(&watch.handle),
+             [](uv_handle_t* handle) { delete reinterpret_cast<Watch*>(handle); });
   }
-  --state_->in_libuv;
-  // Stops at once; the memory is libuv's until it says so.
-  uv_close(reinterpret_cast<uv_handle_t*>(&watch.handle),
-           [](uv_handle_t* handle) { delete static_cast<Watch*>(handle->data); });
+  if (state_->crowd.empty() && state_->in_libuv < most_in_libuv / 2) state_->close_crowd();
 }
 
 Loop::Signal* Loop::listen(int number, void* owner, Raised raised) noexcept {
@@ -364,7 +373,7 @@ void Loop::forked() noexcept {
   state.close();
   auto add = [](uv_handle_t* handle, void* state) {
     if (handle->type != UV_POLL || uv_is_closing(handle)) return;
-    static_cast<Watch*>(handle->data)->add_to(static_cast<State*>(state)->fresh);
+    reinterpret_cast<Watch*>(handle)->add_to(static_cast<State*>(state)->fresh);
   };
   uv_walk(&state.loop, add, &state);
   state.crowd.for_each([&](void* watch) { static_cast<Watch*>(watch)->add_to(state.fresh); });

@@ -34,20 +34,34 @@ Tables& tables() {
   return *tables;
 }
 
-void append(FdWaiters& list, FdWaiter& waiter) noexcept {
+void append(FdWaiter*& first, FdWaiter& waiter) noexcept {
   waiter.next = nullptr;
-  waiter.previous = list.last;
-  (list.last == nullptr ? list.first : list.last->next) = &waiter;
-  list.last = &waiter;
+  if (first == nullptr) {
+    waiter.previous = first = &waiter;
+    return;
+  }
+  waiter.previous = first->previous;
+  waiter.previous->next = &waiter;
+  first->previous = &waiter;
 }
 
-void take_out(FdWaiters& list, FdWaiter& waiter) noexcept {
-  (waiter.previous == nullptr ? list.first : waiter.previous->next) = waiter.next;
-  (waiter.next == nullptr ? list.last : waiter.next->previous) = waiter.previous;
+void take_out(FdWaiter*& first, FdWaiter& waiter) noexcept {
+  if (&waiter == first) {
+    first = waiter.next;
+    if (first != nullptr) first->previous = waiter.previous;
+    return;
+  }
+  waiter.previous->next = waiter.next;
+  (waiter.next == nullptr ? first : waiter.next)->previous = waiter.previous;
 }
 
-void wake_all(const FdWaiters& list) noexcept {
-  for (FdWaiter* waiter = list.first; waiter != nullptr; waiter = waiter->next) {
+void find_reader(FdEntry& entry) noexcept {
+  FdWaiter* first = entry.lists[FdEntry::Readers];
+  entry.reader = first == nullptr || first->next != nullptr ? nullptr : first->greenlet;
+}
+
+void wake_all(FdWaiter* first) noexcept {
+  for (FdWaiter* waiter = first; waiter != nullptr; waiter = waiter->next) {
     core::Hub::wake(*waiter->greenlet, core::Wake::Notified);
   }
 }
@@ -106,7 +120,8 @@ void FdTable::forked() noexcept {
   for (FdEntry* chunk : chunks_) {
     if (chunk == nullptr) continue;
     for (FdEntry& entry : std::span(chunk, chunk_size)) {
-      for (FdWaiters& list : entry.lists) list = {};
+      for (FdWaiter*& list : entry.lists) list = nullptr;
+      entry.reader = nullptr;
       if (entry.watch == nullptr) continue;
       bool same = FdSlot::find(entry.fd)->load().generation() == entry.generation;
       if (!same || real::fcntl(entry.fd, F_GETFD, 0) < 0) {
@@ -135,14 +150,14 @@ FdEntry* FdTable::make(int fd) noexcept {
 
 // Whoever waits is told, and the number may mean something else from now on.
 void FdTable::reset(FdEntry& entry) noexcept {
-  for (FdWaiters& list : entry.lists) {
-    for (FdWaiter* waiter = list.first; waiter != nullptr; waiter = waiter->next) {
+  for (FdWaiter* first : entry.lists) {
+    for (FdWaiter* waiter = first; waiter != nullptr; waiter = waiter->next) {
       waiter->entry = nullptr;
       waiter->closed = true;
       core::Hub::wake(*waiter->greenlet, core::Wake::Closed);
     }
   }
-  if (entry.lists[FdEntry::Pollers].first != nullptr) set_.remove(entry.fd);
+  if (entry.lists[FdEntry::Pollers] != nullptr) set_.remove(entry.fd);
   if (entry.watch != nullptr) hub_.loop().unwatch(*entry.watch);
   entry = FdEntry{};
 }
@@ -150,14 +165,14 @@ void FdTable::reset(FdEntry& entry) noexcept {
 void FdTable::let_go(int fd) noexcept {
   hub_.loop();  // a forked child begins anew first
   FdEntry* entry = find(fd);
-  if (entry != nullptr && entry->table != nullptr) reset(*entry);
+  if (entry != nullptr && entry->noted) reset(*entry);
 }
 
 void FdTable::wake_waiters(int fd) noexcept {
   FdEntry* entry = find(fd);
   if (entry == nullptr) return;
   entry->drained = false;
-  for (const FdWaiters& list : entry->lists) wake_all(list);
+  for (FdWaiter* first : entry->lists) wake_all(first);
 }
 
 int FdTable::link(FdWaiter& waiter, int fd, std::uint32_t events, bool owned) noexcept {
@@ -170,7 +185,6 @@ int FdTable::link(FdWaiter& waiter, int fd, std::uint32_t events, bool owned) no
   if (entry->generation != view.generation()) reset(*entry);
   if (!entry->noted) {
     if (!slot->note(view.generation(), id_)) return EBADF;
-    entry->table = this;
     entry->fd = fd;
     entry->generation = view.generation();
     entry->noted = true;
@@ -184,14 +198,16 @@ int FdTable::link(FdWaiter& waiter, int fd, std::uint32_t events, bool owned) no
     waiter.list = (events & EPOLLIN) != 0 ? FdEntry::Readers : FdEntry::Writers;
   }
   append(entry->lists[waiter.list], waiter);
+  if (waiter.list == FdEntry::Readers) find_reader(*entry);
   return 0;
 }
 
 void FdTable::unlink(FdWaiter& waiter) noexcept {
   if (waiter.entry == nullptr) return;
-  FdWaiters& list = waiter.entry->lists[waiter.list];
-  take_out(list, waiter);
-  if (waiter.list == FdEntry::Pollers && list.first == nullptr) set_.remove(waiter.entry->fd);
+  FdWaiter*& first = waiter.entry->lists[waiter.list];
+  take_out(first, waiter);
+  if (waiter.list == FdEntry::Readers) find_reader(*waiter.entry);
+  if (waiter.list == FdEntry::Pollers && first == nullptr) set_.remove(waiter.entry->fd);
   waiter.entry = nullptr;
 }
 
@@ -217,8 +233,7 @@ int FdTable::arm_owned(FdEntry& entry, std::uint8_t direction) noexcept {
 // The set tells one event and then nothing: ask for what everybody wants who still waits.
 int FdTable::arm_poller(FdEntry& entry, FdWaiter& mine) noexcept {
   std::uint32_t events = mine.events;
-  for (FdWaiter* waiter = entry.lists[FdEntry::Pollers].first; waiter != nullptr;
-       waiter = waiter->next) {
+  for (FdWaiter* waiter = entry.lists[FdEntry::Pollers]; waiter != nullptr; waiter = waiter->next) {
     bool waits = waiter->greenlet->state == core::State::Parked;
     if (waits || waiter->greenlet == mine.greenlet) events |= waiter->events;
   }
@@ -232,16 +247,33 @@ void FdTable::on_ready(void* owner, unsigned readiness) noexcept {
   std::uint8_t unwanted = 0;
   if ((readiness & core::readable) != 0) {
     entry.drained = false;
-    if (entry.lists[FdEntry::Readers].first == nullptr) unwanted |= core::readable;
-    wake_all(entry.lists[FdEntry::Readers]);
+    if (entry.reader != nullptr) {
+      core::Hub::wake(*entry.reader, core::Wake::Notified);  // without a look at its stack
+    } else {
+      if (entry.lists[FdEntry::Readers] == nullptr) unwanted |= core::readable;
+      wake_all(entry.lists[FdEntry::Readers]);
+    }
   }
   if ((readiness & core::writable) != 0) {
-    if (entry.lists[FdEntry::Writers].first == nullptr) unwanted |= core::writable;
+    if (entry.lists[FdEntry::Writers] == nullptr) unwanted |= core::writable;
     wake_all(entry.lists[FdEntry::Writers]);
   }
   if ((entry.armed & unwanted) == 0) return;
   entry.armed &= static_cast<std::uint8_t>(~unwanted);
-  entry.table->hub_.loop().arm(*entry.watch, entry.armed);
+  here()->hub_.loop().arm(*entry.watch, entry.armed);
+}
+
+// Nobody would wait for one that is not drained.
+void FdTable::is_in_vain(FdEntry& entry) noexcept {
+  if (!entry.drained && entry.full) entry.calm = most_calm;
+  entry.drained = true;
+}
+
+void FdTable::bring_near(const core::Greenlet& waiting) noexcept {
+  auto* frames = static_cast<const char*>(waiting.context.sp);
+  for (int line = 0; line < 8; ++line) __builtin_prefetch(frames + line * 64);
+  if (FdEntry* entry = find(static_cast<int>(waiting.waits_on))) __builtin_prefetch(entry);
+  __builtin_prefetch(waiting.next);
 }
 
 // On the hub's own stack: the set tells of one that is not owned, and has forgotten it.
@@ -250,7 +282,7 @@ void FdTable::on_poll(void* table, int fd, std::uint32_t events) noexcept {
   FdEntry* entry = self.find(fd);
   if (entry == nullptr) return;
   std::uint32_t still = 0;
-  for (FdWaiter* waiter = entry->lists[FdEntry::Pollers].first; waiter != nullptr;
+  for (FdWaiter* waiter = entry->lists[FdEntry::Pollers]; waiter != nullptr;
        waiter = waiter->next) {
     if ((events & (waiter->events | always_told)) != 0) {
       core::Hub::wake(*waiter->greenlet, core::Wake::Notified);
@@ -288,8 +320,9 @@ int FdWait::park(const char* what, Deadline deadline) noexcept {
   }
   if (waiter_.closed) return EBADF;
   if (int error = table_->arm(waiter_); error != 0) return error;
-  if (waiter_.list == FdEntry::Readers) waiter_.entry->drained = true;  // or nobody would wait
+  if (waiter_.list == FdEntry::Readers) table_->is_in_vain(*waiter_.entry);
   core::Hub& hub = table_->hub();
+  if (const core::Greenlet* soon = hub.after_next()) table_->bring_near(*soon);
   core::Hub::External external(hub);
   core::Wake why = hub.try_park(what, fd_, deadline);
   if (waiter_.closed) return EBADF;

@@ -23,7 +23,9 @@
 #include <fern/deadline.hpp>
 
 #include <cerrno>
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace fern::io {
@@ -49,23 +51,21 @@ struct FdWaiter {
   bool closed = false;       // unlinked because the descriptor was closed
 };
 
-struct FdWaiters {
-  FdWaiter* first = nullptr;
-  FdWaiter* last = nullptr;
-};
-
-// FdEntry is one descriptor in one hub. All zeros is one that nobody has waited for.
-struct FdEntry {
+// FdEntry is one descriptor in one hub, in one line of the cache. All zeros is one that nobody has
+// waited for.
+struct alignas(64) FdEntry {
   enum List : std::uint8_t { Readers, Writers, Pollers };
 
-  class FdTable* table = nullptr;
   core::Loop::Watch* watch = nullptr;  // only of one that is owned
-  FdWaiters lists[3];
-  std::uint32_t generation = 0;  // of the FdSlot; of another one all this is stale
+  FdWaiter* lists[3] = {};             // the first of each, whose `previous` is the last
+  core::Greenlet* reader = nullptr;    // that of the first of Readers if it is alone, or null
+  std::uint32_t generation = 0;        // of the FdSlot; of another one all this is stale
   std::int32_t fd = 0;
   std::uint8_t armed = 0;  // what the watch is armed for
-  bool noted = false;      // in the FdSlot
-  bool drained = false;    // the last read found the end of what was there
+  bool noted = false;      // in the FdSlot, and in use
+  bool drained = false;    // a read would find nothing, as far as we know
+  bool full = false;       // the last read got all that it asked for
+  std::uint8_t calm = 0;   // so many full reads are taken for the end of what was there
 };
 
 class FdTable final : public core::Hub::Extension {
@@ -89,8 +89,15 @@ class FdTable final : public core::Hub::Extension {
     FdEntry* entry = find(fd);
     return entry != nullptr && entry->drained && (entry->armed & core::readable) != 0;
   }
-  void set_drained(int fd) noexcept {
-    if (FdEntry* entry = find(fd)) entry->drained = true;
+  // has_read() tells of a read from a stream. One that got less than it asked for has drained it.
+  // One that got it all may have, too: if the next one after such a read was in vain, the next few
+  // that are full are taken for drained. Wrong, it costs a look at the loop.
+  void has_read(int fd, bool full) noexcept {
+    FdEntry* entry = find(fd);
+    if (entry == nullptr) return;
+    entry->full = full;
+    entry->drained = !full || entry->calm > 0;
+    if (full && entry->calm > 0) --entry->calm;
   }
 
   // link() puts a waiter into the list it belongs to, last; arm() sees to it that the next
@@ -103,6 +110,16 @@ class FdTable final : public core::Hub::Extension {
   // let_go() forgets a descriptor that is about to change hands: wakes all who wait for it.
   void let_go(int fd) noexcept;
 
+  // is_in_vain() is for one whose readers wait.
+  void is_in_vain(FdEntry& entry) noexcept;
+
+  // bring_near() has the processor fetch what a greenlet that waits will touch when it goes on: its
+  // stack and its descriptor's entry, which the kernel's work for others has pushed out.
+  void bring_near(const core::Greenlet& waiting) noexcept;
+
+  // scratch() is room for what somebody is about to receive, for as long as nobody switches.
+  std::span<char> scratch() noexcept { return scratch_; }
+
   // wake_waiters() has all who wait for a descriptor try again.
   void wake_waiters(int fd) noexcept;
 
@@ -111,6 +128,7 @@ class FdTable final : public core::Hub::Extension {
 
  private:
   static constexpr unsigned chunk_size = 1024;
+  static constexpr std::uint8_t most_calm = 32;
 
   explicit FdTable(core::Hub& hub) noexcept;
   ~FdTable();
@@ -131,6 +149,7 @@ class FdTable final : public core::Hub::Extension {
   std::uint32_t id_ = 0;          // among all tables, as in FdSlots
   std::vector<FdEntry*> chunks_;  // each an anonymous mapping, null until needed
   PollSet set_;
+  char scratch_[std::size_t{64} * 1024];
 };
 
 // FdWait is one wait for one descriptor: linked until it goes, parked as often as asked.

@@ -94,10 +94,12 @@ ssize_t receive(int fd, const char* what, std::size_t size, int flags, Deadline 
   auto call = [&] { return receive_now(flags | MSG_DONTWAIT); };
   bool wait_first = size > 0 && drained(fd);
   ssize_t got = green(fd, Direction::Read, what, deadline, wait_first, call, call);
-  if (got > 0 && static_cast<std::size_t>(got) < size && (flags & MSG_PEEK) == 0) {
+  if (got > 0 && (flags & MSG_PEEK) == 0) {
     FdSlot* slot = FdSlot::find(fd);
     FdTable* table = FdTable::here();
-    if (table != nullptr && slot != nullptr && slot->load().stream()) table->set_drained(fd);
+    if (table != nullptr && slot != nullptr && slot->load().stream()) {
+      table->has_read(fd, static_cast<std::size_t>(got) >= size);
+    }
   }
   return got;
 }

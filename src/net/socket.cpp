@@ -205,9 +205,16 @@ std::size_t Socket::recv(detail::Bytes buffer, Deadline deadline) {
 }
 
 std::string Socket::recv(std::size_t most, Deadline deadline) {
-  std::string data(most, '\0');
-  data.resize(recv(data, deadline));
-  return data;
+  // Received where the last one was, which is near, and kept as what it is: a string of its own to
+  // wait with would be a place to be filled with zeros, and far by the time that it is used.
+  io::FdTable* table = io::FdTable::make_here();
+  if (table == nullptr || most > table->scratch().size()) {
+    std::string data(most, '\0');
+    data.resize(recv(data, deadline));
+    return data;
+  }
+  char* scratch = table->scratch().data();
+  return {scratch, recv(detail::Bytes(scratch, most), deadline)};
 }
 
 bool Socket::recv_exact(detail::Bytes buffer, Deadline deadline) {
