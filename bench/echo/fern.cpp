@@ -1,16 +1,15 @@
 // Fern: a greenlet for each connection, in plain blocking style.
 #include <fern/fern.hpp>
 
+#include <array>
+
 #include "server.hpp"
 
 int main() {
   fern::StreamServer server(fern::Address::loopback(0), [](fern::Socket& socket) {
+    std::array<char, echo::buffer_size> data;
     try {
-      for (;;) {
-        std::string data = socket.recv(echo::buffer_size);
-        if (data.empty()) break;
-        socket.sendall(data);
-      }
+      while (auto came = socket.recv(data)) socket.sendall(std::span(data).first(came));
     } catch (const std::system_error&) {
     }
   });
