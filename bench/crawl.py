@@ -2,7 +2,8 @@
 
 Both: every link of the site is followed, as examples/crawler does it. Fetch: the same pages, thrown away. Parse: the
 same pages, from files. All find the same pages, or the run ends with an error. Fern's figure for both has the start of
-its process in it; the others' begin with their first request.
+its process in it; the others' begin with their first request. Fern's crawler reads pages with a scanner of its own, and
+in the rows that say so with libxml2.
 """
 import json
 import os
@@ -19,7 +20,14 @@ import suite
 HERE = pathlib.Path(__file__).resolve().parent
 PAGES = pathlib.Path("/usr/share/doc/python3.11/html")
 CONCURRENCY = 64
-BARS = {"both": 1.0, "fetch": None, "parse": None}
+# {row: (what the programs are told, whether Fern reads with libxml2, bar)}
+ROWS = {
+    "both": ("both", False, 1.2),
+    "both_libxml2": ("both", True, 1.0),
+    "fetch": ("fetch", False, None),
+    "parse": ("parse", False, None),
+    "parse_libxml2": ("parse", True, None),
+}
 
 NGINX_CONF = """
 daemon off;
@@ -83,11 +91,13 @@ def run(command, what):
     return result.stdout
 
 
-def fern_both(build, site):
+def fern_both(build, site, libxml2=False):
     """The crawler's own rows say what it has found."""
     rows = pathlib.Path(site.folder.name, "rows.jsonl")
+    parser = ["--parser", "libxml2" if libxml2 else "scanner"]
     begin = time.monotonic()
-    run([build / "examples" / "crawler", site.start, "--ignore-robots", "-c", str(CONCURRENCY), "--output", rows], "both")
+    run([build / "examples" / "crawler", site.start, "--ignore-robots", "-c", str(CONCURRENCY), "--output", rows,
+         *parser], "both")
     took = time.monotonic() - begin
     found = [json.loads(row) for row in rows.read_text().splitlines()]
     pages = [row["url"] for row in found if row["status"] == 200 and row["type"] == "text/html"]
@@ -115,7 +125,7 @@ def rows(build, rounds, with_peers, say, only):
     """Rows of bench.json in pages per second; the limit is Go, whose crawler is the one to beat."""
     nginx = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
     programs = crawlers(build, with_peers)
-    if not only.search("crawl"):
+    if not any(only.search(f"crawl_{row}") for row in ROWS):
         return
     if nginx is None or not (PAGES / "index.html").exists() or "Go" not in programs:
         say("left out: crawl, which needs nginx-light, python3.11-doc with its pages, and golang-golang-x-net-dev")
@@ -126,17 +136,20 @@ def rows(build, rounds, with_peers, say, only):
         for what, items in (("fetch", addresses), ("parse", [path_of(each, site) for each in addresses])):
             lists[what] = pathlib.Path(site.folder.name, what)
             lists[what].write_text("\n".join(map(str, items)))
-        for what, bar in BARS.items():
+        for row, (what, libxml2, bar) in ROWS.items():
+            if not only.search(f"crawl_{row}"):
+                continue
             samples = {name: [] for name in programs}
             for _ in range(rounds):
                 for name, command in programs.items():
                     if name == "Fern" and what == "both":
-                        result = fern_both(build, site)
+                        result = fern_both(build, site, libxml2)
                     else:
-                        result = json.loads(run([*command, what, str(CONCURRENCY), lists[what]], what))
+                        asked = "libxml2" if name == "Fern" and libxml2 else what
+                        result = json.loads(run([*command, asked, str(CONCURRENCY), lists[what]], row))
                     if result["pages"] != len(addresses):
-                        raise suite.Wrong(f"{name}, {what}: {result['pages']} pages, not {len(addresses)}")
+                        raise suite.Wrong(f"{name}, {row}: {result['pages']} pages, not {len(addresses)}")
                     samples[name].append(result["pages"] / result["seconds"])
             values = {name: suite.median_and_spread(each) for name, each in samples.items()}
             values["fern"], values["limit"] = values.pop("Fern"), values["Go"]
-            yield suite.conclude(f"crawl_{what}", "pages/s", "higher", bar, values)
+            yield suite.conclude(f"crawl_{row}", "pages/s", "higher", bar, values)

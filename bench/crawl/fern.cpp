@@ -2,6 +2,7 @@
 //
 //   crawl_fern fetch CONCURRENCY LIST    gets the addresses that LIST has, one a line
 //   crawl_fern parse CONCURRENCY LIST    reads the files that LIST has
+//   crawl_fern libxml2 CONCURRENCY LIST  the same with libxml2
 #include <fern/pool.hpp>
 
 #include <chrono>
@@ -11,10 +12,11 @@
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "crawler/fetch.hpp"
-#include "crawler/links.hpp"
+#include "crawler/page.hpp"
 
 namespace {
 
@@ -36,13 +38,23 @@ std::size_t fetch(const std::vector<std::string>& list, std::size_t concurrency)
   return pages;
 }
 
-std::size_t parse(const std::string& path) {
+std::string read(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  crawler::LinkParser parser("utf-8");
-  parser.feed(text);
-  parser.finish();
-  return parser.links().size();
+  file.seekg(0, std::ios::end);
+  std::string text(static_cast<std::size_t>(file.tellg()), '\0');
+  file.seekg(0);
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  return text;
+}
+
+// Fed as a crawl would.
+void parse(crawler::Page& page, const std::string& path) {
+  constexpr std::size_t piece = std::size_t{64} * 1024;
+  const std::string text = read(path);
+  for (std::size_t at = 0; at < text.size(); at += piece) {
+    page.feed(std::string_view(text).substr(at, piece));
+  }
+  page.finish();
 }
 
 }  // namespace
@@ -58,7 +70,9 @@ int main(int argc, char** argv) {
     pages = fetch(list, std::strtoul(argv[2], nullptr, 10));
   } else {
     for (const std::string& path : list) {
-      links += parse(path);
+      crawler::Page page(std::strcmp(argv[1], "libxml2") == 0, "utf-8");
+      parse(page, path);
+      links += page.links().size();
       ++pages;
     }
   }

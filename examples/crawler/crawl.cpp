@@ -17,8 +17,8 @@
 
 #include "fetch.hpp"
 #include "frontier.hpp"
-#include "links.hpp"
 #include "options.hpp"
+#include "page.hpp"
 #include "report.hpp"
 #include "robots.hpp"
 #include "url.hpp"
@@ -84,7 +84,7 @@ void Crawl::fetch(const Visit& visit, Row& row) {
   using Clock = std::chrono::steady_clock;
   using Milliseconds = std::chrono::duration<double, std::milli>;
   Answer answer;
-  std::optional<LinkParser> page;
+  std::optional<Page> page;
   auto began = Clock::now();
   auto take_answer = [&] {
     row.milliseconds = Milliseconds(Clock::now() - began).count();
@@ -94,7 +94,9 @@ void Crawl::fetch(const Visit& visit, Row& row) {
   };
   try {
     fetcher_.get(visit.url, answer, [&](std::string_view piece) {
-      if (!page && is_html(answer) && answer.status / 100 == 2) page.emplace(answer.charset);
+      if (!page && is_html(answer) && answer.status / 100 == 2) {
+        page.emplace(options_.libxml2, answer.charset);
+      }
       if (page) page->feed(piece);
     });
   } catch (const std::exception&) {
@@ -125,7 +127,7 @@ void Crawl::redirect(const Visit& visit, const Answer& answer, Row& row) {
   }
 }
 
-void Crawl::take_links(const Visit& visit, const LinkParser& page) {
+void Crawl::take_links(const Visit& visit, const Page& page) {
   Url base = visit.url;
   try {
     if (page.base()) base = visit.url.resolve(*page.base());

@@ -26,7 +26,7 @@
 
 namespace crawler {
 
-class LinkParser;
+class Page;
 
 class Crawl {
  public:
@@ -50,7 +50,7 @@ class Crawl {
   void visit(const Visit& visit);
   void fetch(const Visit& visit, Row& row);
   void redirect(const Visit& visit, const Answer& answer, Row& row);
-  void take_links(const Visit& visit, const LinkParser& page);
+  void take_links(const Visit& visit, const Page& page);
   void report_bad(std::string_view address, std::string_view why, std::size_t depth);
 
   const SiteRules& rules_of(const Url& url);

@@ -46,6 +46,10 @@ void declare(CLI::App& app, Options& options) {
       ->capture_default_str();
   app.add_flag("--span-hosts", options.span_hosts, "Follow links to other hosts");
   app.add_flag("--ignore-robots", options.ignore_robots, "Do not ask for robots.txt");
+  app.add_option_function<std::string>(
+         "--parser", [&](const std::string& name) { options.libxml2 = name == "libxml2"; },
+         "What reads pages: scanner (the default) or libxml2")
+      ->check(CLI::IsMember({"scanner", "libxml2"}));
   app.add_option("--demo-pages", options.demo_pages, "Pages of the site of our own")
       ->check(CLI::Range(1, 10'000'000))
       ->capture_default_str();

@@ -24,6 +24,7 @@ struct Options {
   unsigned retries = 2;                                       // after a connection failure
   bool span_hosts = false;                                    // follow links to other hosts
   bool ignore_robots = false;
+  bool libxml2 = false;  // read pages with libxml2, not with our own scanner
   std::string user_agent = "FernCrawler/0.1";
   std::string output;  // a JSON row per address goes here
 
