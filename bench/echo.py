@@ -18,6 +18,7 @@ import suite
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROWS = {f"echo_{size}_{count}": (count, size) for size in (64, 16384) for count in (50, 500)}
+HELD, ACTIVE = 9_000, 100
 BARS = {"echo_64_50": 0.99, "echo_64_500": 0.98, "echo_16384_50": 0.97, "echo_16384_500": 0.97}
 NAMES = {"asio_spawn": "Asio spawn", "asio_coroutine": "Asio coroutines", "st": "state-threads", "go": "Go",
          "uv": "libuv"}
@@ -42,6 +43,14 @@ def cpu_seconds(pid):
     """Of all its threads, to the nanosecond."""
     tasks = pathlib.Path(f"/proc/{pid}/task").iterdir()
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+
+
+def resident(pid):
+    """Bytes."""
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    raise suite.Wrong(f"process {pid} has ended")
 
 
 def bind(processor):
@@ -141,6 +150,37 @@ def rows(build, rounds, with_peers, say, only):
             values = {NAMES.get(name, name): figures[figure] for name, figures in found.items()}
             values["limit"] = values.pop("epoll")
             yield suite.conclude(row if figure == "per_second" else f"{row}_{figure}", unit, better, least, values)
+
+
+def held(build, command):
+    """Figures of a server that holds HELD connections of which ACTIVE ask."""
+    at_server, at_client = processors()
+    with Server(command, at_server) as server:
+        before = resident(server.process.pid)
+        with Client(build, server.port, HELD, 64, 1.0, at_client, ACTIVE) as client:
+            each = (resident(server.process.pid) - before) / HELD
+            result = client.ask()
+    return {"bytes": each, "p50_us": result["p50_us"], "p99_us": result["p99_us"]}
+
+
+def held_rows(build, rounds, with_peers, only):
+    """Rows of bench.json: memory of a connection, and round trips while most of them are idle."""
+    if not only.search("echo_held"):
+        return
+    chosen = {name: command for name, command in servers(build).items()
+              if name in ("fern", "epoll") or (with_peers and name in ("go", "asio_spawn"))}
+    samples = {name: [] for name in chosen}
+    for _ in range(rounds):
+        for name, command in chosen.items():
+            samples[name].append(held(build, command))
+    for figure, unit in (("bytes", "bytes"), ("p50_us", "us"), ("p99_us", "us")):
+        values = {NAMES.get(name, name): suite.median_and_spread([sample[figure] for sample in each])
+                  for name, each in samples.items()}
+        values["limit"] = values.pop("epoll")
+        if figure == "bytes":
+            # epoll's server keeps nothing for a connection, so there is no ratio to it: a page is the least.
+            values["limit"] = (4096, 0)
+        yield suite.conclude(f"echo_held_{figure}", unit, "lower", None, values)
 
 
 def hub_rows(build, rounds, only):

@@ -1,9 +1,12 @@
 """The million rows: what a parked task and a pending sleep take when there are a million of them."""
 import json
 import os
+import pathlib
 import subprocess
 
 import suite
+
+HERE = pathlib.Path(__file__).resolve().parent
 
 COUNT = 1_000_000
 NAMES = {"boost_fiber": "Boost.Fiber", "go": "Go", "raw": "bare stacks", "uv": "libuv"}
@@ -19,13 +22,17 @@ ROWS = {
 
 
 def programs(build):
-    return {path.name.removeprefix("million_"): path for path in sorted((build / "bench").glob("million_*"))
-            if path.is_file() and os.access(path, os.X_OK)}
+    """{name: command} of those that were built, and the script."""
+    found = {path.name.removeprefix("million_"): [path] for path in sorted((build / "bench").glob("million_*"))
+             if path.is_file() and os.access(path, os.X_OK)}
+    if subprocess.run([suite.PYTHON, "-c", "import gevent"], capture_output=True).returncode == 0:
+        found["gevent"] = [suite.PYTHON, HERE / "million" / "gevent_million.py"]
+    return found
 
 
 def ask(program, what, count):
     """The program's figures; None if it has no such row or cannot do it."""
-    result = subprocess.run([program, what, str(count)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    result = subprocess.run([*program, what, str(count)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                             preexec_fn=lambda: os.sched_setaffinity(0, {max(os.sched_getaffinity(0))}))
     return json.loads(result.stdout) if result.returncode == 0 else None
 
@@ -45,7 +52,7 @@ def samples(build, rounds, chosen, say):
                 for figure, value in figures.items():
                     found.setdefault((what, name), {}).setdefault(figure, []).append(value)
     for key in [key for key, value in found.items() if value is None]:
-        if key[1] not in ("uv", "raw"):  # these have one of the two
+        if key[1] not in ("uv", "raw", "gevent"):  # these have one of the two
             say(f"left out of {key[0]}: {key[1]}")
         del found[key]
     return found

@@ -47,6 +47,7 @@ def rows(arguments):
         yield from suite.run(suite.MICRO, build, rounds, peers, say, only)
     if "echo" in arguments.kinds:
         yield from echo.rows(build, rounds, peers, say, only)
+        yield from echo.held_rows(build, max(1, rounds // 2), peers, only)
     if "hubs" in arguments.kinds:
         yield from suite.run(suite.HUBS, build, rounds, peers, say, only)
         yield from echo.hub_rows(build, rounds, only)
