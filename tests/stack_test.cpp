@@ -211,6 +211,20 @@ TEST_F(StackTest, IsFoundByAnyAddressInIt) {
   EXPECT_EQ(stack_at(stack_of(*second).top + 2 * StackPool::default_size).block, nullptr);
 }
 
+TEST_F(StackTest, TrimWaitsWhileManyMoreBecomeFree) {
+  StackPool& pool = new_pool();
+  std::vector<Greenlet*> blocks;
+  for (int i = 0; i < 50; ++i) blocks.push_back(take(pool));
+  for (int i = 0; i < 30; ++i) give(pool, blocks[static_cast<std::size_t>(i)]);
+  pool.trim(10);
+  for (int i = 30; i < 50; ++i) give(pool, blocks[static_cast<std::size_t>(i)]);
+  pool.trim(10);
+  EXPECT_EQ(pool.stats().given_back, 0u);
+  EXPECT_TRUE(pool.wants_trim(10));
+  pool.trim(10);
+  EXPECT_EQ(pool.stats().given_back, 40u);
+}
+
 TEST_F(StackTest, TrimGivesMemoryBackThatStayedUnusedAndKeepsTheWarmOnes) {
   StackPool& pool = new_pool();
   std::vector<Greenlet*> blocks;

@@ -100,6 +100,47 @@ TEST_F(TimersTest, EqualDeadlinesKeepTheirOrderThroughEveryLevelOfTheWheel) {
   for (int i = 0; i < 100; ++i) EXPECT_EQ(fired[static_cast<std::size_t>(i)], i);
 }
 
+TEST_F(TimersTest, ManyInOneSlotComeDownAllLevelsInOrderWhateverWasCancelledBetween) {
+  auto timers = timers_at(begin);
+  std::vector<Numbered> some;
+  some.reserve(300);
+  for (int i = 0; i < 300; ++i) some.push_back(numbered(i, fired));
+  // Thirty deadlines, each of ten timers, in one tick; every third timer goes before it is due.
+  for (int i = 0; i < 300; ++i) {
+    timers->start(some[static_cast<std::size_t>(i)], begin + 90 * hour + i % 30);
+  }
+  for (int i = 0; i < 300; i += 3) timers->cancel(some[static_cast<std::size_t>(i)]);
+  for (std::int64_t left = 90 * hour; left > 1; left /= 3) {
+    timers->expire(begin + 90 * hour - left);
+  }
+  EXPECT_TRUE(fired.empty());
+  timers->expire(begin + 91 * hour);
+  std::vector<int> expected;
+  for (int deadline = 0; deadline < 30; ++deadline) {
+    for (int i = deadline; i < 300; i += 30) {
+      if (i % 3 != 0) expected.push_back(i);
+    }
+  }
+  EXPECT_EQ(fired, expected);
+}
+
+TEST_F(TimersTest, ThoseBeyondEnoughFireInTheNextCallsAndAreDueMeanwhile) {
+  auto timers = timers_at(begin);
+  std::vector<Numbered> some;
+  some.reserve(100);
+  for (int i = 0; i < 100; ++i) {
+    some.push_back(numbered(i, fired));
+    timers->start(some.back(), begin + (i + 1) * ms);
+  }
+  std::int64_t now = begin + hour;
+  timers->expire(now, 10);
+  EXPECT_EQ(fired.size(), 10u);
+  EXPECT_LE(timers->earliest(), now);
+  while (!timers->empty()) timers->expire(now, 10);
+  ASSERT_EQ(fired.size(), 100u);
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(fired[static_cast<std::size_t>(i)], i);
+}
+
 TEST_F(TimersTest, ACancelledTimerDoesNotFireAndMayBeStartedAgain) {
   auto timers = timers_at(begin);
   Numbered timer = numbered(1, fired);

@@ -60,7 +60,7 @@ class FERN_API Timeout {
   core::Greenlet* greenlet_ = nullptr;  // whose waits it limits
   Deadline deadline_;
   State state_ = State::Idle;
-  alignas(void*) unsigned char timer_[6 * sizeof(void*)];  // a core::Timer
+  alignas(void*) unsigned char timer_[8 * sizeof(void*)];  // a core::Timer
 };
 
 // with_timeout() calls f under a Timeout: its result, or the TimeoutError from f's wait.

@@ -23,6 +23,7 @@ namespace {
 constexpr std::int64_t slice_ns = 1'000'000;  // ready greenlets run this long between polls
 constexpr std::int64_t most_unpolled_ns = 100'000'000;  // and this while those last woken wait
 constexpr std::uint64_t most_granted = 1024;            // switches between two looks at the clock
+constexpr std::size_t enough_timers = 256;  // fire before those whom they wake have had their turns
 constexpr std::int64_t trim_every_ns = 1'000'000'000;
 constexpr std::size_t keep_free_stacks = 1024;  // never given back
 constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
@@ -34,6 +35,7 @@ struct WaitTimer : Timer {
     fire = [](Timer* timer) noexcept {
       Hub::wake(static_cast<WaitTimer*>(timer)->greenlet, Wake::TimedOut);
     };
+    near = &greenlet;
     hub.timers().start(*this, deadline.ns());
   }
   ~WaitTimer() { hub.timers().cancel(*this); }
@@ -50,6 +52,7 @@ struct Alarm : Timer {
       alarm->rung = true;
       Hub::wake(alarm->sleeper, Wake::Notified);
     };
+    near = &sleeper;
     if (!until.is_never()) hub.timers().start(*this, until.ns());
   }
   ~Alarm() { hub.timers().cancel(*this); }
@@ -266,7 +269,7 @@ void Hub::turn() noexcept {
   take_posts();
   // After descriptors and posts: an operation that is due together with its deadline wins.
   std::int64_t now = base::now_ns();
-  timers_.expire(now);
+  timers_.expire(now, enough_timers);
   housekeeping(now);
   if (head_ == nullptr && !idlers_.empty()) wake_idlers();
   if (head_ != nullptr) stuck_since_ = 0;

@@ -231,10 +231,13 @@ bool StackPool::wants_trim(std::size_t keep) const noexcept {
 }
 
 // The free list is LIFO, so what has been unused longest is at its end: mark that, then give back
-// whole runs of marked neighbours with one call each. Guards survive MADV_DONTNEED.
+// whole runs of marked neighbours with one call each. Guards survive MADV_DONTNEED. While many more
+// become free it waits: their neighbours will follow, and the runs be longer.
 void StackPool::trim(Class& sizes, std::size_t keep) noexcept {
   std::size_t cold = sizes.unused > keep ? sizes.unused - keep : 0;
-  sizes.unused = sizes.free_count;
+  const bool ebbing = sizes.free_count > sizes.trimmed_at + sizes.trimmed_at / 4;
+  sizes.unused = sizes.trimmed_at = sizes.free_count;
+  if (ebbing) return;
   std::size_t skip = sizes.free_count - std::min(cold, sizes.free_count);
   std::size_t fresh = 0;  // marked now
   std::size_t place = 0;

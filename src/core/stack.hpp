@@ -93,6 +93,7 @@ struct StackSizes {
   std::size_t free_count = 0;  // of stacks
   std::size_t cold = 0;        // free ones whose memory has gone back
   std::size_t unused = 0;      // least free_count since the last trim
+  std::size_t trimmed_at = 0;  // free_count then
 
   Stack stack(const StackSlot& slot) const noexcept {
     return {slot.base + page_size(), slot.base + stride};
@@ -127,7 +128,8 @@ class StackPool {
   void give_stack(StackSlot& slot, const Greenlet& user) noexcept;
 
   // trim() gives back, in bulk, the memory of stacks that stayed unused since the call before the
-  // last, beyond `keep` of each size. Called about once a second.
+  // last, beyond `keep` of each size; the next time if a quarter more have become free meanwhile.
+  // Called about once a second.
   void trim(std::size_t keep) noexcept;
 
   // wants_trim() asks whether there is memory to give back, at the next call or the one after.

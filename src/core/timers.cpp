@@ -17,6 +17,13 @@ void append(Timer& head, Timer& timer) noexcept {
   head.previous = &timer;
 }
 
+void prepend(Timer& head, Timer& timer) noexcept {
+  timer.previous = &head;
+  timer.next = head.next;
+  head.next->previous = &timer;
+  head.next = &timer;
+}
+
 void take_out(Timer& timer) noexcept {
   timer.previous->next = timer.next;
   timer.next->previous = timer.previous;
@@ -50,38 +57,6 @@ Timer* merge(Timer* a, Timer* b) noexcept {
   return head.next;
 }
 
-// Sorts a ring by deadline, stably, without memory: bottom-up merging, chain k holds 2^k timers.
-void sort(Timer& head) noexcept {
-  bool sorted = true;
-  for (Timer* timer = head.next; timer->next != &head; timer = timer->next) {
-    if (timer->next->deadline < timer->deadline) sorted = false;
-  }
-  if (sorted) return;
-  Timer* chains[64] = {};
-  head.previous->next = nullptr;
-  for (Timer* timer = head.next; timer != nullptr;) {
-    Timer* rest = timer->next;
-    timer->next = nullptr;
-    int k = 0;
-    for (; chains[k] != nullptr; ++k) {
-      timer = merge(chains[k], timer);
-      chains[k] = nullptr;
-    }
-    chains[k] = timer;
-    timer = rest;
-  }
-  Timer* all = nullptr;
-  for (Timer* chain : chains) {
-    if (chain != nullptr) all = all == nullptr ? chain : merge(chain, all);
-  }
-  make_empty(head);
-  while (all != nullptr) {
-    Timer* rest = all->next;
-    append(head, *all);
-    all = rest;
-  }
-}
-
 }  // namespace
 
 Timers::Timers() noexcept { forget(); }
@@ -111,14 +86,19 @@ void Timers::cancel(Timer& timer) noexcept {
   --count_;
 }
 
-void Timers::insert(Timer& timer) noexcept {
+void Timers::insert(Timer& timer, bool at_front) noexcept {
   std::uint64_t tick = static_cast<std::uint64_t>(timer.deadline) >> tick_bits;
   if (tick < tick_) tick = tick_;  // overdue: due at once
   std::uint64_t differs = tick ^ tick_;
   int level = differs == 0 ? 0 : (63 - std::countl_zero(differs)) / 8;
   int slot = static_cast<int>((tick >> (8 * level)) & (slots - 1));
   timer.slot = static_cast<std::uint16_t>(level * slots + slot);
-  append(wheel_[level][slot].head, timer);
+  List& list = wheel_[level][slot];
+  Timer*& ahead = list.latest[list.inserted++ % List::distance];
+  timer.ahead = ahead;
+  ahead = &timer;
+  list.turned = at_front;
+  (at_front ? prepend : append)(list.head, timer);
   filled_[level][slot / 64] |= std::uint64_t{1} << (slot % 64);
 }
 
@@ -141,15 +121,18 @@ int Timers::next_slot(int level, int from) const noexcept {
   return -1;
 }
 
-// Empties a slot of a higher level whose time range has been reached into the levels below.
+// Empties a slot of a higher level whose time range has been reached into the levels below, whose
+// slots in that range are empty.
 void Timers::cascade(int level, int slot) noexcept {
   Timer moving;
+  const bool turned = wheel_[level][slot].turned;
   move_all(wheel_[level][slot].head, moving);
   filled_[level][slot / 64] &= ~(std::uint64_t{1} << (slot % 64));
   while (!is_empty(moving)) {
-    Timer& timer = *moving.next;
+    Timer& timer = turned ? *moving.next : *moving.previous;
+    __builtin_prefetch(timer.ahead, 1);
     take_out(timer);
-    insert(timer);
+    insert(timer, !turned);
   }
 }
 
@@ -166,35 +149,82 @@ void Timers::advance(std::uint64_t tick) noexcept {
   }
 }
 
-void Timers::fire_slot(List& due, std::int64_t now) noexcept {
-  sort(due.head);
+// Sorts a ring by deadline, stably, without memory: bottom-up merging, chain k holds 2^k timers.
+void Timers::sort(List& list) noexcept {
+  Timer& head = list.head;
+  bool sorted = true;
+  auto look_at = [&](const Timer& timer) {
+    __builtin_prefetch(timer.ahead, 1);
+    __builtin_prefetch(timer.near, 1);
+    if (timer.next != &head && timer.next->deadline < timer.deadline) sorted = false;
+  };
+  if (list.turned) {
+    for (Timer* timer = head.next; timer != &head; timer = timer->next) look_at(*timer);
+  } else {
+    for (Timer* timer = head.previous; timer != &head; timer = timer->previous) look_at(*timer);
+  }
+  if (sorted) return;
+  Timer* chains[64] = {};
+  head.previous->next = nullptr;
+  for (Timer* timer = head.next; timer != nullptr;) {
+    Timer* rest = timer->next;
+    timer->next = nullptr;
+    int k = 0;
+    for (; chains[k] != nullptr; ++k) {
+      timer = merge(chains[k], timer);
+      chains[k] = nullptr;
+    }
+    chains[k] = timer;
+    timer = rest;
+  }
+  Timer* all = nullptr;
+  for (Timer* chain : chains) {
+    if (chain != nullptr) all = all == nullptr ? chain : merge(chain, all);
+  }
+  make_empty(head);
+  while (all != nullptr) {
+    Timer* rest = all->next;
+    append(head, *all);
+    all = rest;
+  }
+}
+
+std::size_t Timers::fire_slot(List& due, std::int64_t now) noexcept {
+  std::size_t fired = 0;
+  sort(due);
   while (!is_empty(due.head) && due.head.next->deadline <= now) {
     Timer& timer = *due.head.next;
     timer.slot = levels * slots;
     take_out(timer);
     append(firing_.head, timer);
+    ++fired;
   }
+  return fired;
 }
 
-void Timers::expire(std::int64_t now) noexcept {
+void Timers::expire(std::int64_t now, std::size_t enough) noexcept {
   if (count_ == 0) {
     // Nothing to move, so the wheel may jump.
     tick_ = static_cast<std::uint64_t>(now) >> tick_bits;
     return;
   }
   const std::uint64_t last = static_cast<std::uint64_t>(now) >> tick_bits;
+  std::size_t fired = 0;
+  behind_ = false;
   for (;;) {
     int slot = static_cast<int>(tick_ & (slots - 1));
     int found = next_slot(0, slot);
     std::uint64_t base = tick_ - static_cast<std::uint64_t>(slot);
     if (found >= 0 && base + static_cast<std::uint64_t>(found) <= last) {
       advance(base + static_cast<std::uint64_t>(found));
-      fire_slot(wheel_[0][found], now);
+      fired += fire_slot(wheel_[0][found], now);
       if (is_empty(wheel_[0][found].head)) {
         filled_[0][found / 64] &= ~(std::uint64_t{1} << (found % 64));
       }
       if (tick_ == last) break;
       advance(tick_ + 1);
+      behind_ = fired >= enough;
+      if (behind_) break;
     } else if (base + slots <= last) {
       // Nothing left in this round of level 0: on to the next round, or as far as nothing stands.
       std::uint64_t target = base + slots;
@@ -230,6 +260,7 @@ void Timers::expire(std::int64_t now) noexcept {
 
 std::int64_t Timers::earliest() const noexcept {
   if (count_ == 0) return std::numeric_limits<std::int64_t>::max();
+  if (behind_) return static_cast<std::int64_t>(tick_ << tick_bits);
   for (int level = 0; level < levels; ++level) {
     int shift = 8 * level;
     int here = static_cast<int>((tick_ >> shift) & (slots - 1));

@@ -9,9 +9,16 @@
 // the highest digit in which its tick differs from now's, and moves down when its slot is reached,
 // in order, so that equal deadlines keep their start order. Within its tick a slot is sorted.
 //
+// Timers stand on waiting stacks, a page each, so a long list is a miss of the caches and of the
+// page tables at each step. So each knows one that the walk reaches some steps later, to fetch it,
+// and a list is walked in the direction in which that is true: the last started first, and the
+// other way round once the walk has turned it.
+//
 // Never early: a timer fires when the clock has reached its nanosecond, not its tick.
 
+#include <cstddef>
 #include <cstdint>
+#include <limits>
 
 namespace fern::core {
 
@@ -19,6 +26,8 @@ struct Timer {
   Timer* next = nullptr;  // null when not started
   Timer* previous = nullptr;
   std::int64_t deadline = 0;
+  Timer* ahead = nullptr;                   // came to its slot some before it; may be gone
+  const void* near = nullptr;               // what fire() touches first, to be fetched
   void (*fire)(Timer*) noexcept = nullptr;  // on the hub's stack; may start and cancel timers
   std::uint16_t slot = 0;                   // level * 256 + slot
   std::uint32_t era = 0;                    // which forget() it comes after
@@ -42,8 +51,10 @@ class Timers {
   void forget() noexcept;
 
   // expire() fires all that are due at `now`, in order of deadline, ties in order of start.
-  // A timer that is started meanwhile and is due already fires in the next call.
-  void expire(std::int64_t now) noexcept;
+  // A timer that is started meanwhile and is due already fires in the next call. So do others once
+  // `enough` have: what has been fetched for them shall still be near when the woken run.
+  void expire(std::int64_t now,
+              std::size_t enough = std::numeric_limits<std::size_t>::max()) noexcept;
 
   // earliest() is when expire() has to be called next: at most a deadline, sometimes before it.
   // The largest value when there is no timer.
@@ -58,14 +69,20 @@ class Timers {
   static constexpr int tick_bits = 16;
 
   struct List {
+    static constexpr unsigned distance = 8;  // of a timer from the one ahead
+
     Timer head;  // a ring: head.next is first, head.previous last
+    Timer* latest[distance] = {};
+    unsigned inserted = 0;
+    bool turned = false;  // filled from the end to the beginning
   };
 
-  void insert(Timer& timer) noexcept;
+  void insert(Timer& timer, bool at_front = false) noexcept;
   void unlink(Timer& timer) noexcept;
   int next_slot(int level, int from) const noexcept;
   void cascade(int level, int slot) noexcept;
-  void fire_slot(List& due, std::int64_t now) noexcept;
+  static void sort(List& list) noexcept;
+  std::size_t fire_slot(List& due, std::int64_t now) noexcept;
   void advance(std::uint64_t tick) noexcept;
 
   List wheel_[levels][slots];
@@ -73,6 +90,7 @@ class Timers {
   List firing_;
   std::uint64_t tick_ = 0;  // every slot before this one has been emptied
   std::uint64_t count_ = 0;
+  bool behind_ = false;  // the last expire() had enough before all that was due
   std::uint32_t era_ = 0;
 };
 
