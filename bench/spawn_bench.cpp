@@ -1,9 +1,10 @@
 // What does it cost to begin a greenlet, run it and be told of its end?
 //
 // One at a time, many in a batch, many alive at once, on warm stacks and on fresh ones; and skynet:
-// a tree of a million greenlets in which each node adds up what its ten children send.
+// a tree of a million greenlets in which each node adds up the results of its ten children.
 #include <fern/fern.hpp>
 
+#include <array>
 #include <vector>
 
 #include "rows.hpp"
@@ -57,28 +58,24 @@ void alive_cold(benchmark::State& state) {
 }
 BENCHMARK(alive_cold)->Arg(100'000)->Iterations(1);
 
-void skynet_node(fern::Channel<std::int64_t>& parent, std::int64_t number, std::int64_t size) {
-  if (size == 1) {
-    parent.put(number);
-    return;
-  }
-  fern::Channel<std::int64_t> children;
-  for (std::int64_t i = 0; i < 10; ++i) {
-    fern::spawn_raw([&children, first = number + i * (size / 10), size] {
-      skynet_node(children, first, size / 10);
-    });
+std::int64_t skynet_node(std::int64_t number, std::int64_t size) {
+  if (size == 1) return number;
+  const std::int64_t each = size / 10;
+  std::array<fern::Greenlet<std::int64_t>, 10> children;
+  for (auto& child : children) {
+    child = fern::spawn([number, each] { return skynet_node(number, each); });
+    number += each;
   }
   std::int64_t sum = 0;
-  for (int i = 0; i < 10; ++i) sum += children.get();
-  parent.put(sum);
+  for (auto& child : children) sum += child.get();
+  return sum;
 }
 
 // Per leaf; a round before the one that counts warms the stacks.
 void skynet(benchmark::State& state) {
   auto once = [] {
-    fern::Channel<std::int64_t> root;
-    fern::spawn_raw([&] { skynet_node(root, 0, rows::skynet_leaves); });
-    return root.get() == rows::skynet_sum;
+    return fern::spawn([] { return skynet_node(0, rows::skynet_leaves); }).get() ==
+           rows::skynet_sum;
   };
   std::int64_t right = once();
   for (auto _ : state) right += once();
