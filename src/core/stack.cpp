@@ -4,10 +4,14 @@
 #include "core/greenlet.hpp"
 
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
+#include <cerrno>
 #include <new>
 #include <vector>
 
@@ -16,7 +20,10 @@ namespace {
 
 constexpr std::size_t first_slab = std::size_t{16} << 20;
 constexpr std::size_t open_step = std::size_t{16} << 20;
-constexpr int madv_guard_install = 102;  // Linux 6.13; Debian 12's headers do not have it yet
+// Linux 6.13 and 6.14; Debian 12's headers do not have them yet.
+constexpr int madv_guard_install = 102;
+constexpr int pidfd_self = -10000;
+constexpr std::uint32_t most_guards = 64;  // installed by one call
 
 constinit std::atomic<Slab*> all_slabs{nullptr};
 constinit std::atomic<std::size_t> mprotect_guards{0};
@@ -107,7 +114,7 @@ StackSlot& StackPool::fresh_stack(Class& sizes) noexcept {
   auto* slot = ::new (static_cast<void*>(&slab.slots[index])) StackSlot;
   slot->index = index;
   slot->base = slab.stacks + index * slab.stride;
-  guard(slot->base);
+  if (index == slab.guarded) guard_more(slab);
   stack_registered(sizes.stack(*slot));
   slab.lent = index + 1;
   return *slot;
@@ -214,6 +221,28 @@ void StackPool::guard(char* page) noexcept {
     return;
   }
   ++stats_.unguarded;
+}
+
+// Guards the next stacks: of a slab of many several with one call, which costs two thirds each.
+void StackPool::guard_more(Slab& slab) noexcept {
+  auto page = [&] { return slab.stacks + slab.guarded * slab.stride; };
+  std::uint32_t most = std::min({most_guards, slab.lent / 8, slab.opened - slab.guarded});
+  if (most > 1 && best_guard_ == Guard::Install && guards_many_ && !on_valgrind()) {
+    const int saved = errno;
+    std::array<iovec, most_guards> pages;
+    for (std::uint32_t i = 0; i < most; ++i) {
+      pages[i] = {page() + i * slab.stride, page_size()};
+    }
+    long done = syscall(SYS_process_madvise, pidfd_self, pages.data(), most, madv_guard_install, 0);
+    errno = saved;
+    guards_many_ = done > 0;
+    if (done > 0) {
+      slab.guarded += static_cast<std::uint32_t>(static_cast<std::size_t>(done) / page_size());
+    }
+    if (slab.guarded > slab.lent) return;
+  }
+  guard(page());
+  ++slab.guarded;
 }
 
 void StackPool::trim(std::size_t keep) noexcept {

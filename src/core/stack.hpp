@@ -77,6 +77,7 @@ struct Slab {
   std::uint32_t opened = 0;     // stacks that mprotect has opened
   std::uint32_t used = 0;       // blocks ever handed out; at most as many as are opened
   std::uint32_t lent = 0;       // stacks ever lent
+  std::uint32_t guarded = 0;    // stacks that have got their guards; at least as many
   std::uint32_t first_id = 0;   // id of block 0
   StackSizes* sizes = nullptr;  // the class it belongs to
 };
@@ -151,9 +152,11 @@ class StackPool {
   Slab* map(Class& sizes);
   bool open_more(Slab& slab) noexcept;
   void guard(char* page) noexcept;
+  void guard_more(Slab& slab) noexcept;
   void trim(Class& sizes, std::size_t keep) noexcept;
 
   Guard best_guard_;
+  bool guards_many_ = true;  // one call can, as far as we know
   Class default_;
   Class* others_ = nullptr;
   std::uint32_t next_id_ = 1;
