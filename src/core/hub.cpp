@@ -22,6 +22,7 @@ namespace {
 
 constexpr std::int64_t slice_ns = 1'000'000;  // ready greenlets run this long between polls
 constexpr std::int64_t most_unpolled_ns = 100'000'000;  // and this while those last woken wait
+constexpr std::uint64_t long_turns = 8;  // granted switches, where each takes over 100 us
 constexpr std::uint64_t most_granted = 1024;            // switches between two looks at the clock
 constexpr std::size_t enough_timers = 256;  // fire before those whom they wake have had their turns
 constexpr std::int64_t trim_every_ns = 1'000'000'000;
@@ -87,6 +88,7 @@ __attribute__((noinline)) void Hub::begin(Greenlet& greenlet) noexcept {
   if (later == nullptr || head_ == nullptr) return;
   // Maybe another one begins next: its frames are on a page that nothing else brings near.
   const char* frame = static_cast<const char*>(later->resting.sp);
+  if (frame == nullptr) return;
   __builtin_prefetch(frame + 64, 1);
   __builtin_prefetch(frame, 1);
   __builtin_prefetch(frame - 64, 1);
@@ -237,6 +239,17 @@ void Hub::run() noexcept {
   }
 }
 
+// Where turns take long, those that are due do not stand behind a queue of them: they would be late
+// by the whole round. (gevent, too, runs its timers between two parts of a long round.)
+void Hub::let_first(Greenlet& last) noexcept {
+  Greenlet* due = last.next;
+  if (due == nullptr) return;
+  last.next = nullptr;
+  tail_->next = head_;
+  head_ = due;
+  tail_ = &last;
+}
+
 void Hub::turn() noexcept {
   if (forked_) [[unlikely]]
     after_fork();
@@ -269,7 +282,10 @@ void Hub::turn() noexcept {
   take_posts();
   // After descriptors and posts: an operation that is due together with its deadline wins.
   std::int64_t now = base::now_ns();
+  Greenlet* last = head_ != nullptr && granted_ <= long_turns ? tail_ : nullptr;
   timers_.expire(now, enough_timers);
+  if (last != nullptr) [[unlikely]]
+    let_first(*last);
   housekeeping(now);
   if (head_ == nullptr && !idlers_.empty()) wake_idlers();
   if (head_ != nullptr) stuck_since_ = 0;
