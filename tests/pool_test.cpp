@@ -337,6 +337,26 @@ TEST_F(PoolTest, TheChildOfAForkHasItsPlacesFree) {
   pool.kill();
 }
 
+TEST_F(PoolTest, APlaceThatCameFreeWhenAllWhoWaitedWereKilledIsTheNewcomers) {
+  GreenPool pool(1);
+  fern::Event end;
+  fern::Event come;
+  pool.spawn_raw([&] { end.wait(); });
+  auto killed = fern::spawn([&] { pool.spawn_raw([] {}); });
+  bool ran = false;
+  auto newcomer = fern::spawn([&] {
+    come.wait();
+    pool.spawn_raw([&] { ran = true; });
+  });
+  fern::yield();
+  end.set();
+  come.set();
+  killed.kill({.block = false});
+  EXPECT_TRUE(newcomer.join(10s));
+  EXPECT_TRUE(pool.waitall());
+  EXPECT_TRUE(ran);
+}
+
 TEST_F(PoolTest, AStormOfSpawnersAndKillsLosesNoPlace) {
   GreenPool pool(3);
   int ran = 0;

@@ -124,8 +124,21 @@ void places_left(Members& members) noexcept {
   if (!members.full()) members.spawners.notify_one();
 }
 
+namespace {
+
+// Whoever leaves the queue, however that ends, wakes the next while there is room. Those who were
+// told may have gone; and a place that came free when all who waited were about to leave, killed or
+// too late, has told nobody, while a newcomer has queued up behind them.
+struct HandOn {
+  Members& members;
+  ~HandOn() { places_left(members); }
+};
+
+}  // namespace
+
 bool wait_for_place(Members& members, Deadline deadline) {
   std::lock_guard lock(members.lock);
+  HandOn next{members};
   auto take = [&](bool notified) noexcept {
     // A newcomer lets those go first who wait already.
     if (members.full() || (!notified && !members.spawners.empty())) return false;
@@ -138,8 +151,6 @@ bool wait_for_place(Members& members, Deadline deadline) {
     ++members.count;
     got = true;
   }
-  // Each wakes the next while there is room: those who were told may have gone since.
-  if (got) places_left(members);
   return got;
 }
 
@@ -147,9 +158,9 @@ void watch_for_place(Members& members, Deadline deadline) {
   check_thread(members);
   Retained retained(members);
   std::lock_guard lock(members.lock);
+  HandOn next{members};  // it takes none
   members.spawners.wait(members.lock, deadline, "wait_available()",
                         [&](bool notified) noexcept { return notified || !members.full(); });
-  places_left(members);  // it is still there for the next
 }
 
 Place::Place(Members& members, Deadline deadline) {
