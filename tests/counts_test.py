@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""What is counted instead of timed: system calls for each request of an echo, instructions for each yield."""
+"""What is counted instead of timed: system calls for each request of an echo and each receive by a wrapper,
+instructions for each yield and each wrapped call."""
 import os
 import pathlib
 import re
@@ -17,6 +18,7 @@ sys.path.insert(0, str(SOURCE / "bench"))
 import echo  # noqa: E402
 
 YIELDS = BUILD / "tests" / "count_yields"
+RECEIVES = BUILD / "tests" / "count_receives"
 
 
 def can_trace():
@@ -56,16 +58,52 @@ class Counts(unittest.TestCase):
 
     @unittest.skipUnless(shutil.which("valgrind"), "valgrind is missing")
     def test_a_yield_takes_few_instructions(self):
-        few, many = self.instructions(100_000), self.instructions(200_000)
+        few, many = self.instructions(YIELDS, 100_000), self.instructions(YIELDS, 200_000)
         each = (many - few) / 100_000
         self.assertGreater(each, 10, "a switch saves and restores more than that")
         self.assertLessEqual(each, 120)
 
-    def instructions(self, yields):
-        run = subprocess.run(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", YIELDS, str(yields)],
+    @unittest.skipUnless(shutil.which("valgrind"), "valgrind is missing")
+    def test_a_wrapped_call_that_is_not_green_takes_few_instructions(self):
+        raw = self.receiving("raw")
+        for where, most in (("off", 25), ("thread", 30)):
+            with self.subTest(where):
+                more = self.receiving(where) - raw
+                self.assertGreater(more, 0, "the wrapper is not there")
+                self.assertLessEqual(more, most)
+
+    @unittest.skipUnless(shutil.which("valgrind"), "valgrind is missing")
+    def test_a_wrapped_call_that_is_ready_takes_few_instructions(self):
+        self.assertLessEqual(self.receiving("green") - self.receiving("raw"), 150)
+
+    def receiving(self, where):
+        """The instructions of one receive."""
+        few, many = (self.instructions(RECEIVES, where, count) for count in (10_000, 20_000))
+        return (many - few) / 10_000
+
+    def instructions(self, *command):
+        run = subprocess.run(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", *map(str, command)],
                              capture_output=True, text=True, timeout=100)
         self.assertEqual(run.returncode, 0, run.stderr)
         return int(re.search(r"Collected : ([0-9]+)", run.stderr)[1])
+
+    @unittest.skipUnless(can_trace(), "strace is missing, or may not trace here")
+    def test_a_wrapped_recv_that_is_ready_takes_one_system_call(self):
+        for where in ("raw", "off", "thread", "green"):
+            with self.subTest(where):
+                few, many = (self.system_calls(where, count) for count in (1000, 3000))
+                self.assertEqual(many["recvfrom"] - few["recvfrom"], 2000)
+                more = sum(many.values()) - sum(few.values())
+                # A greenlet lets the hub look at its loop now and then.
+                self.assertLessEqual(more, 2000 * (1.2 if where == "green" else 1.01))
+
+    def system_calls(self, where, count):
+        with tempfile.TemporaryDirectory() as folder:
+            table = pathlib.Path(folder, "calls")
+            command = ["strace", "-f", "-c", "-U", "name,calls", "-o", table, RECEIVES, where, str(count)]
+            subprocess.run(command, check=True, timeout=60)
+            calls = re.findall(r"^ *([a-z_0-9]+) +([0-9]+)$", table.read_text(), re.MULTILINE)
+        return {name: int(count) for name, count in calls if name != "total"}
 
 
 if __name__ == "__main__":

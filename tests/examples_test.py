@@ -86,6 +86,29 @@ class Pages(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class Tree(Pages):
+    """A page /N links to /2N and /2N+1, up to 63; there are no rules for robots."""
+
+    def do_GET(self):
+        found = self.path[1:].isdigit()
+        number = int(self.path[1:]) if found else 0
+        children = [child for child in (2 * number, 2 * number + 1) if child < 64]
+        body = "".join(f'<a href="/{child}">child</a>' for child in children).encode()
+        self.send_response(200 if found else 404)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@contextlib.contextmanager
+def pages(handler=Pages):
+    """The address of a web server that runs meanwhile."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as pages:
+        threading.Thread(target=pages.serve_forever, daemon=True).start()
+        yield f"http://localhost:{pages.server_port}"
+        pages.shutdown()
+
+
 class Examples(unittest.TestCase):
     def test_every_example_is_run_here(self):
         tested = {name.removeprefix("test_") for name in dir(self)} | promised().keys()
@@ -253,13 +276,23 @@ class Examples(unittest.TestCase):
             self.assertEqual(ann.communicate("hi bob\n", timeout=PATIENCE), ("bob: hi ann\n* bob has left\n", ""))
             self.assertEqual((ann.returncode, bob.returncode), (0, 0))
 
+    @unittest.skipUnless((BUILD / "examples" / "three_downloads").exists(), "libcurl is not installed")
+    def test_three_downloads(self):
+        with pages() as base:
+            lines = run("three_downloads", f"{base}/100", f"{base}/200", f"{base}/300").splitlines()
+        self.assertRegex("\n".join(lines), r"\Aone by one: 600 bytes in \d+ ms\nall at once: 600 bytes in \d+ ms\Z")
+
+    @unittest.skipUnless((BUILD / "examples" / "crawler_curl").exists(), "libcurl is not installed")
+    def test_crawler_curl(self):
+        with pages(Tree) as base:
+            lines = run("crawler_curl", f"{base}/1").splitlines()
+        self.assertRegex(lines[-1], "^63 pages, 0 redirects, 0 failed;")
+
     def test_concurrent_download(self):
-        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pages) as pages:
-            threading.Thread(target=pages.serve_forever, daemon=True).start()
+        with pages() as base:
             sizes = [i * 1000 for i in range(30)]
-            urls = [f"http://127.0.0.1:{pages.server_port}/{size}" for size in sizes]
+            urls = [f"{base}/{size}" for size in sizes]
             lines = run("concurrent_download", *urls).splitlines()
-            pages.shutdown()
         self.assertEqual(lines, [f"{url}: HTTP/1.0 200 OK, {size} bytes" for url, size in zip(urls, sizes)])
         result = subprocess.run(
             [BUILD / "examples" / "concurrent_download", "ftp://x/", urls[0]], capture_output=True, text=True)

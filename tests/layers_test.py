@@ -27,6 +27,7 @@ HEADER_LAYER = {
     "pile": "pool",
     "asio": "net",
     "debug": "debug",
+    "monkey": "monkey",
 }
 
 # What stands in include/fern/detail serves core and all above it, unless it is named here.

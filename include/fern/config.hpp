@@ -13,6 +13,14 @@
 // Marks what libfern exports; everything else is hidden.
 #define FERN_API __attribute__((visibility("default")))
 
+// Marks what libfern exports for libfern_monkey alone. Protected in libfern, so that it calls
+// itself directly; a library that refers to it must not say so.
+#ifdef FERN_IS_MONKEY
+#define FERN_INTERNAL FERN_API
+#else
+#define FERN_INTERNAL __attribute__((visibility("protected")))
+#endif
+
 namespace fern {
 
 // Returns the version of the loaded library, as "major.minor.patch". Never switches; any thread may

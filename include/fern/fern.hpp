@@ -5,6 +5,7 @@
 #include <fern/address.hpp>
 #include <fern/async_result.hpp>
 #include <fern/barrier.hpp>
+#include <fern/blocking_detector.hpp>
 #include <fern/callback.hpp>
 #include <fern/channel.hpp>
 #include <fern/condition_variable.hpp>

@@ -47,6 +47,10 @@ class FERN_API Timeout {
   // expired() asks whether its time has come, thrown yet or not.
   bool expired() const noexcept { return state_ == State::Expired || state_ == State::Thrown; }
 
+  // check() throws its TimeoutError if it has expired and a wait of C code was told so by an errno
+  // (monkey.hpp), which may have got lost there. with_timeout does when f has returned.
+  void check();
+
   // owns() asks whether this scope threw the error.
   bool owns(const TimeoutError& error) const noexcept { return error.scope_ == this; }
 
@@ -63,11 +67,25 @@ class FERN_API Timeout {
   alignas(void*) unsigned char timer_[8 * sizeof(void*)];  // a core::Timer
 };
 
+namespace detail {
+template <class Fn>
+auto invoke_in(Timeout& timeout, Fn&& f) -> std::invoke_result_t<Fn> {
+  if constexpr (std::is_void_v<std::invoke_result_t<Fn>>) {
+    std::invoke(std::forward<Fn>(f));
+    timeout.check();
+  } else {
+    decltype(auto) result = std::invoke(std::forward<Fn>(f));
+    timeout.check();
+    return std::forward<std::invoke_result_t<Fn>>(result);
+  }
+}
+}  // namespace detail
+
 // with_timeout() calls f under a Timeout: its result, or the TimeoutError from f's wait.
 template <std::invocable Fn>
 auto with_timeout(Deadline deadline, Fn&& f) -> std::invoke_result_t<Fn> {
   Timeout timeout(deadline);
-  return std::invoke(std::forward<Fn>(f));
+  return detail::invoke_in(timeout, std::forward<Fn>(f));
 }
 
 // with_timeout() with a fallback returns that instead when its own Timeout cut f short; every
@@ -77,7 +95,7 @@ template <std::invocable Fn, class Fallback>
 auto with_timeout(Deadline deadline, Fn&& f, Fallback&& fallback) -> std::invoke_result_t<Fn> {
   Timeout timeout(deadline);
   try {
-    return std::invoke(std::forward<Fn>(f));
+    return detail::invoke_in(timeout, std::forward<Fn>(f));
   } catch (const TimeoutError& error) {
     if (!timeout.owns(error)) throw;
   }
@@ -90,6 +108,7 @@ bool with_timeout_silent(Deadline deadline, Fn&& f) {
   Timeout timeout(deadline);
   try {
     std::invoke(std::forward<Fn>(f));
+    timeout.check();
     return true;
   } catch (const TimeoutError& error) {
     if (!timeout.owns(error)) throw;

@@ -2,6 +2,8 @@
 
 // What /proc says of this process and kernel, and whether it is still the process it was.
 
+#include <fern/config.hpp>
+
 #include <cstddef>
 
 namespace fern::base {
@@ -11,9 +13,9 @@ namespace fern::base {
 std::size_t read_number(const char* path, std::size_t fallback) noexcept;
 
 // thread_count() is how many OS threads this process has; 0 when /proc does not tell.
-std::size_t thread_count() noexcept;
+FERN_INTERNAL std::size_t thread_count() noexcept;
 
 // forks() is how often a fork has made this process another one since the first call.
-unsigned forks() noexcept;
+FERN_INTERNAL unsigned forks() noexcept;
 
 }  // namespace fern::base

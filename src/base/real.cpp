@@ -1,9 +1,14 @@
 #include "base/real.hpp"
 
+#include "base/native.hpp"
+
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <sched.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
@@ -12,10 +17,14 @@
 #include <atomic>
 #include <cerrno>
 
-namespace fern::real {
+// clang gives a definition what its own namespace says.
+namespace fern {
+namespace real FERN_INTERNAL {
 namespace {
 
 // Sanitizers see memory and order through their own versions of these calls: keep theirs there.
+// Those call what is next in the process, which may be libfern_monkey's: natively, or it would call
+// here.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define FERN_REAL_DIRECT 1
 #elif defined(__has_feature)
@@ -48,6 +57,9 @@ class Found {
     Function* call = found_.load(std::memory_order_relaxed);
     if (call == nullptr) [[unlikely]]
       call = find();
+#ifdef FERN_REAL_DIRECT
+    base::NativeScope native;
+#endif
     return call(args...);
   }
 
@@ -119,10 +131,16 @@ FERN_REAL(epoll_create1);
 FERN_REAL(epoll_ctl);
 FERN_REAL(epoll_wait);
 FERN_REAL(eventfd);
+FERN_REAL(signalfd);
 FERN_REAL(timerfd_create);
 FERN_REAL(timerfd_settime);
+FERN_REAL(sched_yield);
+static constinit Found<long(long, ...), long, long, long, long, long, long, long, long>
+    real_syscall{"syscall", ::syscall};
 static constinit Variadic<int, int, int, int> real_fcntl{"fcntl", ::fcntl};
+static constinit Variadic<int, int, int, void*> real_fcntl_lock{"fcntl", ::fcntl};
 static constinit Variadic<int, const char*, int, mode_t> real_open{"open", ::open};
+static constinit Variadic<int, int, unsigned long, void*> real_ioctl{"ioctl", ::ioctl};
 
 ssize_t read(int fd, void* buffer, std::size_t size) noexcept {
   return real_read(fd, buffer, size);
@@ -193,14 +211,32 @@ int setsockopt(int fd, int level, int name, const void* value, socklen_t size) n
 }
 int close(int fd) noexcept { return real_close(fd); }
 int fcntl(int fd, int command, int argument) noexcept { return real_fcntl(fd, command, argument); }
+int fcntl_lock(int fd, int command, void* lock) noexcept {
+  return real_fcntl_lock(fd, command, lock);
+}
 int poll(pollfd* fds, nfds_t count, int timeout_ms) noexcept {
   return real_poll(fds, count, timeout_ms);
 }
 pid_t waitpid(pid_t pid, int* status, int options) noexcept {
   return real_waitpid(pid, status, options);
 }
-int pidfd_open(pid_t pid) noexcept { return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)); }
+int sched_yield() noexcept { return real_sched_yield(); }
+int futex(const void* word, int operation, std::uint32_t value, const timespec* time,
+          std::uint32_t value3) noexcept {
+  return static_cast<int>(real_syscall(SYS_futex, reinterpret_cast<long>(word), operation,
+                                       static_cast<long>(value), reinterpret_cast<long>(time), 0,
+                                       static_cast<long>(value3)));
+}
+int pidfd_open(pid_t pid) noexcept {
+  return static_cast<int>(real_syscall(SYS_pidfd_open, pid, 0, 0, 0, 0, 0));
+}
 int open(const char* path, int flags, mode_t mode) noexcept { return real_open(path, flags, mode); }
+int ioctl(int fd, unsigned long request, void* argument) noexcept {
+  return real_ioctl(fd, request, argument);
+}
+int signalfd(int fd, const sigset_t* mask, int flags) noexcept {
+  return real_signalfd(fd, mask, flags);
+}
 int getaddrinfo(const char* host, const char* service, const addrinfo* hints,
                 addrinfo** result) noexcept {
   return real_getaddrinfo(host, service, hints, result);
@@ -228,4 +264,5 @@ void write_all(int fd, const char* text, std::size_t size) noexcept {
   }
 }
 
-}  // namespace fern::real
+}  // namespace real FERN_INTERNAL
+}  // namespace fern

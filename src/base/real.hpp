@@ -4,7 +4,10 @@
 // interposing library (Fern's own monkey) defines the same names, so that Fern never waits on
 // itself. Each is its POSIX namesake: same arguments, same return value, same errno.
 
+#include <fern/config.hpp>
+
 #include <poll.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/types.h>
@@ -14,9 +17,12 @@
 #include <cstdint>
 
 struct itimerspec;
+struct timespec;
 struct addrinfo;
 
-namespace fern::real {
+// Exported for libfern_monkey alone, see FERN_INTERNAL.
+namespace fern {
+namespace real FERN_INTERNAL {
 
 ssize_t read(int fd, void* buffer, std::size_t size) noexcept;
 ssize_t write(int fd, const void* buffer, std::size_t size) noexcept;
@@ -45,10 +51,16 @@ int getsockopt(int fd, int level, int name, void* value, socklen_t* size) noexce
 int setsockopt(int fd, int level, int name, const void* value, socklen_t size) noexcept;
 int close(int fd) noexcept;
 int fcntl(int fd, int command, int argument) noexcept;
+int fcntl_lock(int fd, int command, void* lock) noexcept;  // fcntl(2) with a struct flock
+int ioctl(int fd, unsigned long request, void* argument) noexcept;
 int poll(pollfd* fds, nfds_t count, int timeout_ms) noexcept;
 pid_t waitpid(pid_t pid, int* status, int options) noexcept;
+int sched_yield() noexcept;
+int futex(const void* word, int operation, std::uint32_t value, const timespec* time,
+          std::uint32_t value3 = 0) noexcept;
 int pidfd_open(pid_t pid) noexcept;  // close-on-exec; ENOSYS before Linux 5.3
 int open(const char* path, int flags, mode_t mode) noexcept;
+int signalfd(int fd, const sigset_t* mask, int flags) noexcept;
 int getaddrinfo(const char* host, const char* service, const addrinfo* hints,
                 addrinfo** result) noexcept;
 
@@ -62,4 +74,5 @@ int timerfd_settime(int fd, int flags, const itimerspec* value, itimerspec* old)
 // write_all() writes everything to a blocking fd, as far as it goes; for last words on stderr.
 void write_all(int fd, const char* text, std::size_t size) noexcept;
 
-}  // namespace fern::real
+}  // namespace real FERN_INTERNAL
+}  // namespace fern

@@ -1,4 +1,5 @@
-// The fern command: what this build of Fern is, and what this machine offers it.
+// The fern command: what this build of Fern is, what this machine offers it, and programs run
+// green.
 #include <fmt/format.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
@@ -8,6 +9,7 @@
 #include <string>
 #include <thread>
 
+#include "cli/run.hpp"
 #include "core/stack.hpp"
 #include "fern/config.hpp"
 
@@ -65,6 +67,21 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   app.add_subcommand("info", "What this machine offers: kernel features and limits")
       ->callback(info);
+  fern::cli::RunOptions options;
+  int code = 0;
+  CLI::App* run = app.add_subcommand("run", "Run a program with its threads as green threads");
+  run->add_option("--hubs", options.hubs, "OS threads to run them in")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  run->add_flag("--tls", options.tls, "Give each green thread thread-local storage of its own");
+  run->add_flag("--report", options.report, "Say at exit what the green threads have done");
+  run->add_option("PROGRAM", options.command, "The program and its arguments")->required();
+  run->prefix_command();
+  run->positionals_at_end();
+  run->callback([&] {
+    for (const std::string& argument : run->remaining()) options.command.push_back(argument);
+    code = fern::cli::run(options);
+  });
   CLI11_PARSE(app, argc, argv);
-  return 0;
+  return code;
 }

@@ -37,7 +37,7 @@ struct EhGlobals {
 
 // eh_globals() is this thread's. Fetch it once per hub: __cxa_get_globals is declared const, so
 // the compiler may hoist a call out of any loop.
-EhGlobals* eh_globals() noexcept;
+FERN_INTERNAL EhGlobals* eh_globals() noexcept;
 
 struct Context : detail::Saved {  // sp is valid while it is not running
   EhGlobals eh;                   // and so is this

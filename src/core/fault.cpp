@@ -29,12 +29,6 @@ thread_local void* alternate_stack = nullptr;
 
 void say(const char* text) noexcept { real::write_all(2, text, std::strlen(text)); }
 
-const char* plain_name(const Greenlet& greenlet, char* room, std::size_t size) noexcept {
-  if (greenlet.name != nullptr) return greenlet.name->c_str();
-  std::snprintf(room, size, "Greenlet-%llu", static_cast<unsigned long long>(id_of(greenlet)));
-  return room;
-}
-
 // Async-signal-safe as far as backtrace() is once it has been loaded.
 void name_overflow(const Greenlet& greenlet) noexcept {
   char name[64];
@@ -85,8 +79,7 @@ void on_fault(int number, siginfo_t* info, void* machine) {
       char name[64];
       char text[512];
       const Greenlet& running = hub->running();
-      const char* shown =
-          &running == &hub->main() ? "main" : plain_name(running, name, sizeof name);
+      const char* shown = plain_name(running, name, sizeof name);
       std::snprintf(text, sizeof text, "fern: greenlet %s (id %llu) %s\n", shown,
                     static_cast<unsigned long long>(id_of(running)), what);
       say(text);
@@ -97,6 +90,13 @@ void on_fault(int number, siginfo_t* info, void* machine) {
 }
 
 }  // namespace
+
+const char* plain_name(const Greenlet& greenlet, char* room, std::size_t size) noexcept {
+  if (greenlet.name != nullptr) return greenlet.name->c_str();
+  if (greenlet.slab == nullptr) return "main";
+  std::snprintf(room, size, "Greenlet-%llu", static_cast<unsigned long long>(id_of(greenlet)));
+  return room;
+}
 
 void fault_handler_install() noexcept {
   void* frame;

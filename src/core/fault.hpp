@@ -3,7 +3,15 @@
 // The last words of a program that overflowed a greenlet's stack, or let an exception of ours meet
 // noexcept: which greenlet it was. Then it dies as it would have died without Fern.
 
+#include <cstddef>
+
 namespace fern::core {
+
+struct Greenlet;
+
+// plain_name() is name_of() without allocating, for signal handlers; `room` is for names that
+// nobody gave.
+const char* plain_name(const Greenlet& greenlet, char* room, std::size_t size) noexcept;
 
 // Once per process: the SIGSEGV handler and the terminate handler, each in front of the one there.
 void fault_handler_install() noexcept;

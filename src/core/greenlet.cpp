@@ -133,6 +133,20 @@ void run_task(Greenlet& self) {
   }
 }
 
+// C code was told of a kill by an errno, and the function ended before a wait could throw it: that
+// is its end, whatever it made of the errno.
+void end_as_killed(Greenlet& self) noexcept {
+  self.pending &= static_cast<std::uint8_t>(~pending_kill);
+  std::exception_ptr exception = std::exchange(self.kill_exception, nullptr);
+  self.error = nullptr;
+  self.flags &= static_cast<std::uint8_t>(~flag_killed);
+  if (is_exit(exception)) {
+    self.flags |= flag_killed;
+  } else {
+    self.error = std::move(exception);
+  }
+}
+
 // Runs a fresh greenlet's task on the caller's stack and says how that ended in its block; returns
 // what was thrown at the caller meanwhile: a kill, or the error of a scope that it has open.
 std::exception_ptr run_in_caller(Greenlet& caller, Greenlet& fresh) {
@@ -179,6 +193,7 @@ __attribute__((always_inline)) inline Greenlet* run_to_end(Greenlet& self) {
   if ((self.pending & pending_fork) != 0) [[unlikely]]
     self.hub->after_fork();
   if ((self.extras & extra_cold) != 0) [[unlikely]] {
+    if ((self.told & self.pending & pending_kill) != 0) end_as_killed(self);
     if (self.locals != nullptr) {
       ++self.shields;
       locals_ended(self);
@@ -266,6 +281,7 @@ void forget_cold(Greenlet& dead) noexcept {
   dead.error = nullptr;
   dead.kill_exception = nullptr;
   dead.exit.reset();
+  dead.told = 0;
 }
 
 void retain(Greenlet& greenlet) noexcept { greenlet.life.fetch_add(1, std::memory_order_relaxed); }

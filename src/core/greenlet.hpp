@@ -121,8 +121,10 @@ struct alignas(64) Greenlet {
   Stranger* strangers = nullptr;  // watchers of other hubs; under the hub's strangers_lock
   LocalMap* locals = nullptr;     // cold
   std::string* name = nullptr;    // null: "Greenlet-" and the id; cold
-  void* timer = nullptr;          // spawn_later's, until it starts
+  void* timer = nullptr;          // spawn_later's, until it starts; then libfern_monkey's Thread
   std::uint32_t index = 0;        // in its slab
+  std::uint16_t refusals = 0;     // waits that ended so since it was first told; cold
+  std::uint8_t told = 0;  // Pending bits that C code has got as an errno, see refuse(); cold
   [[no_unique_address]] ToolContext tools;
 };
 
@@ -228,7 +230,17 @@ std::string name_of(const Greenlet& greenlet);
 void interrupt(Greenlet& greenlet, Pending bit) noexcept;
 
 // interruptible() asks whether something is pending that may be thrown in the running greenlet.
-bool interruptible(const Greenlet& running, const EhGlobals& live) noexcept;
+FERN_INTERNAL bool interruptible(const Greenlet& running, const EhGlobals& live) noexcept;
+
+// refuse() is for a wait of C code, which no exception may cross, when interruptible(): notes that
+// what is pending has been told by an errno, which it returns: ECANCELED for a kill, ETIMEDOUT for
+// a Timeout. It stays pending. Lets others run first, and after a thousand times sleeps as well.
+FERN_INTERNAL int refuse(Greenlet& running) noexcept;
+constexpr std::uint32_t patient_refusals = 1000;
+
+// told_of_refusals is called, once, of a greenlet that has been refused so often; null: nobody
+// asks. In its thread, on its stack.
+extern constinit std::atomic<void (*)(const Greenlet&) noexcept> told_of_refusals;
 
 // throw_pending() throws the most urgent pending thing of the running greenlet.
 [[noreturn]] void throw_pending(Greenlet& running);
@@ -238,7 +250,7 @@ bool interruptible(const Greenlet& running, const EhGlobals& live) noexcept;
 void look_for_exit(Greenlet& running, const EhGlobals& live) noexcept;
 
 // kill() in the greenlet's own hub's thread; does not wait. Null is a GreenletExit.
-void kill(Greenlet& greenlet, std::exception_ptr exception) noexcept;
+FERN_INTERNAL void kill(Greenlet& greenlet, std::exception_ptr exception) noexcept;
 
 // forget_cold() lets go of what stands in the cold members.
 void forget_cold(Greenlet& dead) noexcept;

@@ -22,8 +22,8 @@ namespace {
 
 constexpr std::int64_t slice_ns = 1'000'000;  // ready greenlets run this long between polls
 constexpr std::int64_t most_unpolled_ns = 100'000'000;  // and this while those last woken wait
-constexpr std::uint64_t long_turns = 8;  // granted switches, where each takes over 100 us
-constexpr std::uint64_t most_granted = 1024;            // switches between two looks at the clock
+constexpr std::uint64_t long_turns = 8;       // granted switches, where each takes over 100 us
+constexpr std::uint64_t most_granted = 1024;  // switches between two looks at the clock
 constexpr std::size_t enough_timers = 256;  // fire before those whom they wake have had their turns
 constexpr std::int64_t trim_every_ns = 1'000'000'000;
 constexpr std::size_t keep_free_stacks = 1024;  // never given back
@@ -65,6 +65,7 @@ struct Alarm : Timer {
 }  // namespace
 
 constinit thread_local Hub* this_hub = nullptr;
+void (*Hub::around_turns)(Hub&, const Greenlet*) noexcept = nullptr;
 
 // --- switching --------------------------------------------------------------------------------
 
@@ -130,6 +131,17 @@ Greenlet* Hub::prepare_yield() {
 
 void Hub::go_last() noexcept {
   if (head_ == nullptr) return;
+  Greenlet& self = *running_;
+  push(self);
+  switch_away(self);
+}
+
+void Hub::give_way() noexcept {
+  if (head_ == nullptr) {
+    if (base::now_ns() - polled_at_ < slice_ns) return;
+    switches_ += granted_ - budget_;
+    budget_ = granted_ = 1;
+  }
   Greenlet& self = *running_;
   push(self);
   switch_away(self);
@@ -235,6 +247,13 @@ void Hub::run() noexcept {
       SwitchWatch::resumed(watches_, *next);
       budget_ = granted_ = 1;
     }
+    if (around_turns != nullptr) [[unlikely]] {
+      budget_ = granted_ = 1;
+      around_turns(*this, next);
+      context_switch(own_.context, own_.tools, next->context, next->tools, *eh_);
+      around_turns(*this, nullptr);
+      continue;
+    }
     context_switch(own_.context, own_.tools, next->context, next->tools, *eh_);
   }
 }
@@ -254,7 +273,8 @@ void Hub::turn() noexcept {
   if (forked_) [[unlikely]]
     after_fork();
   switches_ += granted_ - budget_;
-  bool look = true;  // at the loop
+  bool look = true;   // at the loop
+  bool slow = false;  // the turns since the last look at the clock
   if (head_ != nullptr) {
     // Somebody is ready: look at the loop only when the slice is over.
     std::int64_t now = base::now_ns();
@@ -265,6 +285,7 @@ void Hub::turn() noexcept {
     } else if (took > slice_ns) {
       granted_ = std::max<std::uint64_t>(granted_ / 2, 1);
     }
+    slow = took > slice_ns && granted_ <= long_turns;
     budget_ = granted_;
     if (now - sliced_at_ < slice_ns) return;
     // Unless those whom the last look has woken have all had their turns it would tell them again.
@@ -282,7 +303,7 @@ void Hub::turn() noexcept {
   take_posts();
   // After descriptors and posts: an operation that is due together with its deadline wins.
   std::int64_t now = base::now_ns();
-  Greenlet* last = head_ != nullptr && granted_ <= long_turns ? tail_ : nullptr;
+  Greenlet* last = slow && head_ != nullptr ? tail_ : nullptr;
   timers_.expire(now, enough_timers);
   if (last != nullptr) [[unlikely]]
     let_first(*last);
@@ -374,6 +395,22 @@ void Hub::take_posts() noexcept {
 void Hub::drain_closed() noexcept {
   Registry::with_closed(*this, [this] { take_posts(); });
 }
+
+namespace {
+
+// A look at another thread's word, which is no event to it.
+template <class T>
+__attribute__((no_sanitize("thread"), noinline)) T seen(const T& word) noexcept {
+  return *static_cast<const volatile T*>(&word);
+}
+
+}  // namespace
+
+Hub::Pulse Hub::pulse() const noexcept {
+  return {seen(switches_) + (seen(granted_) - seen(budget_)), seen(polls_), seen(running_)};
+}
+
+std::size_t Hub::greenlets_seen() const noexcept { return seen(greenlets_); }
 
 std::size_t live_greenlets() noexcept {
   Hub* hub = Hub::here();

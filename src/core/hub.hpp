@@ -37,6 +37,7 @@ class SwitchWatch;
 
 // The thread's hub, null while it has none. A greenlet never changes thread, so a compiler that
 // keeps this address across a switch is right.
+FERN_INTERNAL
 __attribute__((tls_model("initial-exec"))) extern constinit thread_local Hub* this_hub;
 
 class Hub final : public fern::Hub {
@@ -51,7 +52,7 @@ class Hub final : public fern::Hub {
   // mine() is here(), but in the child of a fork it finds the hub that the thread had, and sets it
   // right; left() only finds it.
   static Hub* mine() noexcept { return this_hub != nullptr ? this_hub : forked(); }
-  static Hub* left() noexcept;
+  FERN_INTERNAL static Hub* left() noexcept;
 
   Greenlet& running() noexcept { return *running_; }
   Greenlet& main() noexcept { return main_; }
@@ -66,7 +67,8 @@ class Hub final : public fern::Hub {
   // try_park() is park() for code that no exception may cross: it returns Interrupted and leaves
   // what is pending. Both say Notified if that was taken back before the greenlet's turn: a Timeout
   // that was cancelled. So whoever parks looks whether what it waits for is there.
-  Wake try_park(const char* what, std::int64_t on = -1, Deadline deadline = {}) noexcept;
+  FERN_INTERNAL Wake try_park(const char* what, std::int64_t on = -1,
+                              Deadline deadline = {}) noexcept;
 
   // sleep() parks until then; throws as park().
   void sleep(Deadline until);
@@ -81,8 +83,10 @@ class Hub final : public fern::Hub {
   // after_next() is whose turn comes after that of the next one; null for none.
   const Greenlet* after_next() const noexcept { return head_ == nullptr ? nullptr : head_->next; }
 
-  // go_last() lets all that are ready run once, and leaves what is pending.
+  // go_last() lets all that are ready run once, and leaves what is pending. give_way() also has a
+  // look at the loop if the last one is a time slice ago: for who never waits.
   void go_last() noexcept;
+  FERN_INTERNAL void give_way() noexcept;
 
 #ifdef FERN_INLINE_SWITCH
   // The same where others are ready, and a park with nothing pending and no deadline, but for the
@@ -136,7 +140,7 @@ class Hub final : public fern::Hub {
 
   // post() runs `remote` on this hub's own stack, in order per caller. From any thread.
   using fern::Hub::post;
-  void post(detail::Remote& remote) noexcept;
+  FERN_INTERNAL void post(detail::Remote& remote) noexcept;
 
   Timers& timers() noexcept { return timers_; }
   StackPool& stacks() noexcept { return stacks_; }
@@ -150,6 +154,20 @@ class Hub final : public fern::Hub {
   void after_fork() noexcept;
   void mark_forked() noexcept;  // in the child, before anything else
   unsigned forks() const noexcept { return forks_; }
+
+  // pulse() is another one after every switch and every look at the loop. From any thread, which
+  // sees it late but whole: the hub's thread counts without knowing of anybody. asleep() asks
+  // whether it waits for its loop, or is about to. thread() is the kernel's number of its thread.
+  struct Pulse {
+    std::uint64_t switches;
+    std::uint64_t polls;
+    const Greenlet* running;
+    bool operator==(const Pulse&) const = default;
+  };
+  Pulse pulse() const noexcept;
+  std::size_t greenlets_seen() const noexcept;  // greenlets(), in the same way
+  bool asleep() const noexcept { return sleeping_.load(std::memory_order_relaxed); }
+  int thread() const noexcept { return thread_.load(std::memory_order_relaxed); }
 
   // era() counts the threads that this hub has served. From any thread.
   std::uint32_t era() const noexcept { return era_.load(std::memory_order_relaxed); }
@@ -196,6 +214,13 @@ class Hub final : public fern::Hub {
   void detach(Extension& extension) noexcept;
   Extension* fd_table = nullptr;  // the one of io, attached as well
 
+  // around_turns, if set, is called on the hub's own stack before each turn of a greenlet, and with
+  // null after it: every switch goes by that stack then. For libfern_monkey, which moves the thread
+  // pointer; thread_pointer is its own, and so is the place of the exception state that it uses.
+  FERN_INTERNAL static void (*around_turns)(Hub& hub, const Greenlet* next) noexcept;
+  void* thread_pointer = nullptr;
+  void use_eh(EhGlobals* live) noexcept { eh_ = live; }
+
   // While there are watches every switch goes by the hub's own stack.
   SwitchWatch* watches() const noexcept { return watches_; }
   void set_watches(SwitchWatch* first) noexcept {
@@ -241,8 +266,8 @@ class Hub final : public fern::Hub {
 
   Hub();
   ~Hub() = delete;
-  static Hub& make();
-  static Hub* forked() noexcept;
+  FERN_INTERNAL static Hub& make();
+  FERN_INTERNAL static Hub* forked() noexcept;
 
   // hub_life.cpp
   void open();
@@ -327,6 +352,7 @@ class Hub final : public fern::Hub {
   std::atomic<int> wakers_{0};         // threads between their look at sleeping_ and wake_up
   std::atomic<bool> closed_{true};
   std::atomic<std::uint32_t> era_{0};
+  std::atomic<int> thread_{0};
   std::atomic<bool> deadlocked_{false};  // another hub found that all are stuck
   bool waits_stuck_ = false;             // under the registry's mutex: idle and stuck
 };
@@ -387,6 +413,10 @@ __attribute__((always_inline)) inline detail::Passage passage(Hub& hub, Greenlet
   return {to.context.sp, &from.context};
 }
 #endif
+
+// Whether a hub whose thread ends leaves its greenlets as they are instead of unwinding them: in a
+// program of green threads, as its threads would be left.
+FERN_INTERNAL extern bool exit_leaves_greenlets;
 
 // live_greenlets() counts those of the thread's hub that have not ended; 0 without a hub.
 std::size_t live_greenlets() noexcept;

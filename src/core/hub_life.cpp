@@ -7,6 +7,7 @@
 #include "core/switch_watch.hpp"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cxxabi.h>
 #include <exception>
@@ -36,6 +37,8 @@ void forget_strangers(Greenlet& greenlet) noexcept {
 }
 
 }  // namespace
+
+bool exit_leaves_greenlets = false;
 
 Hub* Hub::forked() noexcept {
   if (forked_hub != nullptr) forked_hub->after_fork();
@@ -97,12 +100,13 @@ void Hub::open() {
   exit_limit = std::chrono::seconds(1);
   ++era_;
   main_.era = own_.era = era();
+  thread_.store(gettid(), std::memory_order_relaxed);
 }
 
 // --- the thread's end -------------------------------------------------------------------------
 
 void Hub::close() noexcept {
-  if (running_ != &main_) {
+  if (running_ != &main_ || exit_leaves_greenlets) {
     // exit(), or another end of the thread, inside a greenlet. This may be its stack.
     bool left = closed_.load(std::memory_order_relaxed);
     leave_thread();
@@ -250,6 +254,7 @@ void Hub::after_fork() noexcept {
   forked_hub = nullptr;
   this_hub = this;
   ++forks_;
+  thread_.store(gettid(), std::memory_order_relaxed);
   external_ = 0;
   greenlets_ = survivor_ == &main_ || survivor_ == &own_ ? 0 : 1;
   mailbox_.store(nullptr, std::memory_order_relaxed);

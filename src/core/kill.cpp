@@ -7,6 +7,9 @@
 
 #include <fern/errors.hpp>
 
+#include <cerrno>
+#include <chrono>
+
 #include <atomic>
 #include <memory>
 #include <string>
@@ -69,6 +72,8 @@ void report_swallowed(const Greenlet& running) noexcept {
 
 }  // namespace
 
+constinit std::atomic<void (*)(const Greenlet&) noexcept> told_of_refusals{nullptr};
+
 void interrupt(Greenlet& greenlet, Pending bit) noexcept {
   greenlet.pending |= bit;
   if (greenlet.state != State::Parked && greenlet.state != State::Suspended) return;
@@ -81,10 +86,32 @@ bool interruptible(const Greenlet& running, const EhGlobals& live) noexcept {
   return (running.pending & pending_throw) != 0 && running.shields == 0 && live.uncaught == 0;
 }
 
+int refuse(Greenlet& running) noexcept {
+  constexpr std::uint8_t ended = pending_kill | pending_loop_exit;
+  bool killed = (running.pending & ended) != 0;
+  std::uint8_t told = running.pending & (killed ? ended : std::uint8_t{pending_timeout});
+  if ((running.told & told) == 0) running.refusals = 0;
+  running.told |= told;
+  running.extras |= extra_cold;
+  if (running.refusals < patient_refusals) {
+    ++running.refusals;
+    running.hub->give_way();
+  } else {
+    if (running.refusals == patient_refusals) {
+      if (auto* tell = told_of_refusals.load(std::memory_order_acquire)) tell(running);
+    }
+    ++running.shields;
+    running.hub->try_park("a call that ignores its end", -1, std::chrono::milliseconds(1));
+    --running.shields;
+  }
+  return killed ? ECANCELED : ETIMEDOUT;
+}
+
 void throw_pending(Greenlet& running) {
   constexpr std::uint8_t thrown = pending_kill | pending_loop_exit;
   if ((running.pending & thrown) != 0) {
     running.pending &= static_cast<std::uint8_t>(~thrown);
+    running.told &= static_cast<std::uint8_t>(~thrown);
     running.flags |= flag_thrown;
     throw_kill(running, std::exchange(running.kill_exception, nullptr));
   }

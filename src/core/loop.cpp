@@ -2,6 +2,7 @@
 
 #include "base/assert.hpp"
 #include "base/clock.hpp"
+#include "base/native.hpp"
 #include "base/real.hpp"
 #include "core/crowd.hpp"
 
@@ -179,6 +180,7 @@ int Loop::State::open_crowd() noexcept {
 }
 
 Loop::Loop() : state_(new State) {
+  base::NativeScope native;
   if (int error = uv_loop_init(&state_->loop); error != 0) {
     fail(-error, "fern::Hub::current(): cannot make a hub");
   }
@@ -192,6 +194,7 @@ Loop::Loop() : state_(new State) {
 }
 
 Loop::~Loop() {
+  base::NativeScope native;
   state_->close();
   // Whatever is still watched belongs to greenlets that refused to end.
   uv_walk(
@@ -253,6 +256,7 @@ void Loop::State::on_crowd(void* self, void* member, std::uint32_t events) noexc
 }
 
 std::size_t Loop::poll(bool block, std::int64_t deadline) noexcept {
+  base::NativeScope native;
   State& state = *state_;
   state.told = 0;
   if (state.fresh != nullptr && state.check_fresh()) block = false;
@@ -288,6 +292,7 @@ int Loop::State::add(Watch& watch) noexcept {
 }
 
 Loop::Watch* Loop::watch(int fd, void* owner, Ready ready) noexcept {
+  base::NativeScope native;
   auto watch = std::unique_ptr<Watch>(new (std::nothrow) Watch{{}, fd, false, 0, owner, ready});
   int error = watch == nullptr ? ENOMEM : state_->add(*watch);
   if (error == 0) return watch.release();
@@ -296,6 +301,7 @@ Loop::Watch* Loop::watch(int fd, void* owner, Ready ready) noexcept {
 }
 
 void Loop::arm(Watch& watch, unsigned readiness) noexcept {
+  base::NativeScope native;
   if (watch.armed == readiness) return;
   watch.armed = readiness;
   if (readiness == 0) {
@@ -323,6 +329,7 @@ void Loop::arm(Watch& watch, unsigned readiness) noexcept {
 }
 
 void Loop::unwatch(Watch& watch) noexcept {
+  base::NativeScope native;
   watch.leave_fresh();
   if (watch.crowded) {
     state_->crowd.leave(watch.fd);
@@ -337,6 +344,7 @@ void Loop::unwatch(Watch& watch) noexcept {
 }
 
 Loop::Signal* Loop::listen(int number, void* owner, Raised raised) noexcept {
+  base::NativeScope native;
   auto* signal = new (std::nothrow) Signal{{}, owner, raised};
   if (signal == nullptr) {
     errno = ENOMEM;
@@ -360,6 +368,7 @@ Loop::Signal* Loop::listen(int number, void* owner, Raised raised) noexcept {
 }
 
 void Loop::unlisten(Signal& signal) noexcept {
+  base::NativeScope native;
   uv_close(reinterpret_cast<uv_handle_t*>(&signal.handle),
            [](uv_handle_t* handle) { delete static_cast<Signal*>(handle->data); });
 }
@@ -368,6 +377,7 @@ void Loop::unlisten(Signal& signal) noexcept {
 // parent's wake-ups. Nothing runs here: this may be a small stack. All that is armed is registered
 // anew at the next poll.
 void Loop::forked() noexcept {
+  base::NativeScope native;
   State& state = *state_;
   FERN_ASSERT(uv_loop_fork(&state.loop) == 0, "fern::core::Loop::forked(): libuv refused");
   state.close();

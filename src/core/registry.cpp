@@ -51,6 +51,8 @@ void install_once() {
 
 std::recursive_mutex& Registry::mutex() noexcept { return lists().mutex; }
 
+const std::vector<Hub*>& Registry::live() noexcept { return lists().live; }
+
 Hub* Registry::take() {
   install_once();
   std::lock_guard lock(mutex());

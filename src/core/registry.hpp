@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <mutex>
+#include <vector>
 
 namespace fern::core {
 
@@ -37,11 +38,19 @@ struct Registry {
     if (hub.closed_.load(std::memory_order_seq_cst)) f();
   }
 
+  // for_each_live() calls f for every hub that serves a thread.
+  template <class F>
+  static void for_each_live(F&& f) {
+    std::lock_guard lock(mutex());
+    for (Hub* hub : live()) f(*hub);
+  }
+
   // forked() is called in a child: only the calling thread's hub is left.
   static void forked(Hub* here) noexcept;
 
  private:
   static std::recursive_mutex& mutex() noexcept;
+  static const std::vector<Hub*>& live() noexcept;
 };
 
 }  // namespace fern::core

@@ -172,7 +172,7 @@ struct StackAddress {
 StackAddress stack_at(const void* address) noexcept;
 
 // stack_of() is the stack that it has, or had last; empty before its first turn.
-Stack stack_of(const Greenlet& block) noexcept;
+FERN_INTERNAL Stack stack_of(const Greenlet& block) noexcept;
 
 // Where the first frame begins, a little lower from stack to stack.
 char* first_frame(const StackSlot& slot, const Stack& stack) noexcept;

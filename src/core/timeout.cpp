@@ -55,6 +55,7 @@ struct TimeoutAccess {
   static void update_pending(core::Greenlet& greenlet) noexcept {
     if (first_expired(greenlet) == nullptr) {
       greenlet.pending &= static_cast<std::uint8_t>(~core::pending_timeout);
+      greenlet.told &= static_cast<std::uint8_t>(~core::pending_timeout);
     }
   }
 
@@ -64,9 +65,13 @@ struct TimeoutAccess {
     return scope != nullptr;
   }
 
-  [[noreturn]] static void raise(core::Greenlet& greenlet) {
+  [[noreturn]] static void raise_first(core::Greenlet& greenlet) {
     Timeout* scope = first_expired(greenlet);
     FERN_ASSERT(scope != nullptr, "fern::Timeout: pending, but no scope has expired");
+    raise(greenlet, scope);
+  }
+
+  [[noreturn]] static void raise(core::Greenlet& greenlet, Timeout* scope) {
     scope->state_ = Timeout::State::Thrown;
     update_pending(greenlet);
     TimeoutError error("a Timeout scope expired");
@@ -113,6 +118,11 @@ void Timeout::cancel() noexcept {
   }
 }
 
+void Timeout::check() {
+  bool told = (greenlet_->told & greenlet_->pending & core::pending_timeout) != 0;
+  if (state_ == State::Expired && told) TimeoutAccess::raise(*greenlet_, this);
+}
+
 void Timeout::restart(Deadline deadline) {
   cancel();
   state_ = State::Idle;
@@ -128,7 +138,7 @@ ShieldKill::~ShieldKill() {
 
 namespace core {
 
-void throw_expired(Greenlet& running) { TimeoutAccess::raise(running); }
+void throw_expired(Greenlet& running) { TimeoutAccess::raise_first(running); }
 
 bool from_open_scope(const Greenlet& running, const TimeoutError& error) noexcept {
   return TimeoutAccess::open(running, error);

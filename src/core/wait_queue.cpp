@@ -1,8 +1,7 @@
 #include "core/wait_queue.hpp"
 
 #include "base/assert.hpp"
-
-#include <sched.h>
+#include "base/real.hpp"
 
 #include <cstddef>
 #include <string>
@@ -12,7 +11,7 @@ namespace fern::detail {
 void SpinLock::lock_slow() noexcept {
   do {
     for (int spins = 0; (word_.load(std::memory_order_relaxed) & held) != 0; ++spins) {
-      if (spins > 100) sched_yield();
+      if (spins > 100) real::sched_yield();
     }
   } while (!try_lock());
 }

@@ -2,6 +2,8 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
+
 namespace fern::io {
 
 constinit FdSlot FdSlot::first_[chunk_size];
@@ -24,6 +26,20 @@ FdSlot* FdSlot::find_far(unsigned number) noexcept {
     }
   }
   return chunk + number % chunk_size;
+}
+
+int FdSlot::next_noted(unsigned first, unsigned last) noexcept {
+  last = std::min(last, chunks * chunk_size - 1);
+  for (unsigned number = first; number <= last; ++number) {
+    const FdSlot* chunk =
+        number < chunk_size ? first_ : more_[number / chunk_size].load(std::memory_order_acquire);
+    if (chunk == nullptr) {
+      number |= chunk_size - 1;  // nobody has seen any of these
+    } else if (chunk[number % chunk_size].load().table() != 0) {
+      return static_cast<int>(number);
+    }
+  }
+  return -1;
 }
 
 void FdSlot::adopt(bool stream) noexcept {

@@ -39,6 +39,9 @@ class FdSlot {
     return find_far(number);
   }
 
+  // next_noted() is the lowest number from `first` to `last` that some table has noted; -1 if none.
+  static int next_noted(unsigned first, unsigned last) noexcept;
+
   View load() const noexcept { return View(word_.load(std::memory_order_acquire)); }
 
   // adopt() makes it ours: an open, non-blocking descriptor that only Fern closes. `stream` says

@@ -157,7 +157,7 @@ void FdTable::reset(FdEntry& entry) noexcept {
       core::Hub::wake(*waiter->greenlet, core::Wake::Closed);
     }
   }
-  if (entry.lists[FdEntry::Pollers] != nullptr) set_.remove(entry.fd);
+  if (entry.awake) set_.remove(entry.fd);
   if (entry.watch != nullptr) hub_.loop().unwatch(*entry.watch);
   entry = FdEntry{};
 }
@@ -204,10 +204,14 @@ int FdTable::link(FdWaiter& waiter, int fd, std::uint32_t events, bool owned) no
 
 void FdTable::unlink(FdWaiter& waiter) noexcept {
   if (waiter.entry == nullptr) return;
-  FdWaiter*& first = waiter.entry->lists[waiter.list];
+  FdEntry& entry = *waiter.entry;
+  FdWaiter*& first = entry.lists[waiter.list];
   take_out(first, waiter);
-  if (waiter.list == FdEntry::Readers) find_reader(*waiter.entry);
-  if (waiter.list == FdEntry::Pollers && first == nullptr) set_.remove(waiter.entry->fd);
+  if (waiter.list == FdEntry::Readers) find_reader(entry);
+  if (waiter.list == FdEntry::Pollers && first == nullptr && entry.awake) {
+    set_.remove(entry.fd);
+    entry.polled = entry.awake = false;
+  }
   waiter.entry = nullptr;
 }
 
@@ -237,7 +241,9 @@ int FdTable::arm_poller(FdEntry& entry, FdWaiter& mine) noexcept {
     bool waits = waiter->greenlet->state == core::State::Parked;
     if (waits || waiter->greenlet == mine.greenlet) events |= waiter->events;
   }
-  return set_.arm(hub_.loop(), entry.fd, events);
+  int error = set_.arm(hub_.loop(), entry.fd, events, entry.polled);
+  entry.polled = entry.awake = error == 0;
+  return error;
 }
 
 // On the hub's own stack: the loop says what an owned descriptor is ready for.
@@ -276,11 +282,12 @@ void FdTable::bring_near(const core::Greenlet& waiting) noexcept {
   __builtin_prefetch(waiting.next);
 }
 
-// On the hub's own stack: the set tells of one that is not owned, and has forgotten it.
+// On the hub's own stack: the set tells of one that is not owned, and does not watch it any more.
 void FdTable::on_poll(void* table, int fd, std::uint32_t events) noexcept {
   auto& self = *static_cast<FdTable*>(table);
   FdEntry* entry = self.find(fd);
   if (entry == nullptr) return;
+  entry->awake = false;
   std::uint32_t still = 0;
   for (FdWaiter* waiter = entry->lists[FdEntry::Pollers]; waiter != nullptr;
        waiter = waiter->next) {
@@ -290,7 +297,7 @@ void FdTable::on_poll(void* table, int fd, std::uint32_t events) noexcept {
       still |= waiter->events;
     }
   }
-  if (still != 0) self.set_.arm(self.hub_.loop(), fd, still);
+  if (still != 0) entry->awake = self.set_.arm(self.hub_.loop(), fd, still, true) == 0;
 }
 
 std::vector<core::Hub*> FdTable::others_of(FdSlot::View view) {

@@ -5,7 +5,7 @@
 // A descriptor that Fern owns (FdSlot says so) has one watch in the hub's loop: armed at its first
 // wait and left armed, since arming costs more than reading. It is disarmed when it fires and
 // nobody waits in that direction. Any other descriptor stands in the PollSet for as long as the
-// wait lasts, and its flags are never touched.
+// wait lasts, armed, and afterwards asleep; its flags are never touched.
 //
 //   io::recv ... FdWait on the waiting stack --linked in--> Entry of the fd: readers, writers,
 //   pollers
@@ -66,6 +66,8 @@ struct alignas(64) FdEntry {
   bool drained = false;    // a read would find nothing, as far as we know
   bool full = false;       // the last read got all that it asked for
   std::uint8_t calm = 0;   // so many full reads are taken for the end of what was there
+  bool polled = false;     // in the PollSet, as far as we know
+  bool awake = false;      // and it may still fire
 };
 
 class FdTable final : public core::Hub::Extension {
@@ -153,7 +155,7 @@ class FdTable final : public core::Hub::Extension {
 };
 
 // FdWait is one wait for one descriptor: linked until it goes, parked as often as asked.
-class FdWait {
+class FERN_INTERNAL FdWait {
  public:
   FdWait(int fd, Direction direction) noexcept : fd_(fd), direction_(direction) {}
   FdWait(const FdWait&) = delete;
@@ -175,18 +177,28 @@ class FdWait {
 bool adopt(int fd, bool stream) noexcept;
 
 // close() wakes all who wait for the descriptor, in every hub, and then closes it. Where another
-// hub has to let go first, the last one closes it, and close() waits for that if `wait` is true
-// and this greenlet may wait, for a second at most. It cannot be killed.
-int close(int fd, bool wait) noexcept;
+// hub has to let go first, the last one closes it, and close() waits for that if `wait` is true,
+// for a second at most: a greenlet parks, a thread without a hub blocks, a hub's own stack does
+// not. It cannot be killed.
+FERN_INTERNAL int close(int fd, bool wait) noexcept;
 
 // shutdown() is shutdown(2), and has all who wait for a unix socket try again, in every hub: to the
 // senders of a full one it is an end (EPIPE), but no event.
-int shutdown(int fd, int how) noexcept;
+FERN_INTERNAL int shutdown(int fd, int how) noexcept;
 
 // forget() lets go of a descriptor that somebody else has closed; never waits.
-void forget(int fd) noexcept;
+FERN_INTERNAL void forget(int fd) noexcept;
 
-// release() is close() without closing: the descriptor is not ours any more.
-void release(int fd) noexcept;
+// release() is close() without closing: the descriptor is not ours any more. Of a range, whatever
+// of it anybody waits for.
+FERN_INTERNAL void release(int fd) noexcept;
+FERN_INTERNAL void release(unsigned first, unsigned last) noexcept;
+
+// waited_for() asks whether anybody may wait for the descriptor, or has since it was opened.
+FERN_INTERNAL bool waited_for(int fd) noexcept;
+
+// changed() is called when a released number means something else: has those try again who have
+// begun to wait meanwhile.
+FERN_INTERNAL void changed(int fd) noexcept;
 
 }  // namespace fern::io

@@ -32,18 +32,21 @@ void PollSet::close(core::Loop& loop) noexcept {
   parents_ = false;
 }
 
-int PollSet::arm(core::Loop& loop, int fd, std::uint32_t events) noexcept {
+int PollSet::arm(core::Loop& loop, int fd, std::uint32_t events, bool known) noexcept {
   if (int error = open(loop); error != 0) return error;
   epoll_event event{};
   event.events = events | EPOLLONESHOT;
   event.data.fd = fd;
-  // Each wait takes its own away, so mostly it is not there. Its owner may close it between two
-  // of our calls.
-  for (;;) {
-    if (real::epoll_ctl(fd_, EPOLL_CTL_ADD, fd, &event) == 0) return 0;
-    if (errno != EEXIST) return errno;
-    if (real::epoll_ctl(fd_, EPOLL_CTL_MOD, fd, &event) == 0) return 0;
-    if (errno != ENOENT) return errno;
+  // Its owner may close it between two of our calls.
+  for (int operation = known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;;) {
+    if (real::epoll_ctl(fd_, operation, fd, &event) == 0) return 0;
+    if (errno == EEXIST) {
+      operation = EPOLL_CTL_MOD;
+    } else if (errno == ENOENT && operation == EPOLL_CTL_MOD) {
+      operation = EPOLL_CTL_ADD;
+    } else {
+      return errno;
+    }
   }
 }
 

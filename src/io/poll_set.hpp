@@ -1,10 +1,11 @@
 #pragma once
 
 // PollSet is the epoll set of a hub for descriptors that are not Fern's: watched by the loop as
-// one descriptor, made at the first use. Every registration is for one event and is taken away
-// when the wait ends, so that a descriptor which its owner closes meanwhile, while a duplicate
-// lives on, fires once at most. libuv would make each descriptor non-blocking, which its other
-// users, in this process or another, would notice.
+// one descriptor, made at the first use. Every registration is for one event, so that a descriptor
+// which its owner closes meanwhile, while a duplicate lives on, fires once at most. It stays in the
+// set when it has fired, asleep: the next wait for the number asks for it again, which tells
+// whether it is still the same file's. libuv would make each descriptor non-blocking, which its
+// other users, in this process or another, would notice.
 
 #include "core/loop.hpp"
 
@@ -23,8 +24,8 @@ class PollSet {
 
   // arm() asks for the next of the events; 0, or an errno: EPERM for what is always ready, EBADF.
   // The kernel knows better than we do whether the descriptor is in the set: its owner may have
-  // closed it and another have got the number.
-  int arm(core::Loop& loop, int fd, std::uint32_t events) noexcept;
+  // closed it and another have got the number. `known` is what we believe.
+  int arm(core::Loop& loop, int fd, std::uint32_t events, bool known) noexcept;
 
   // remove() forgets a descriptor; nothing if it has been closed already.
   void remove(int fd) noexcept;

@@ -2,14 +2,14 @@
 
 #include "base/real.hpp"
 #include "io/fd_table.hpp"
+#include "io/no_wait.hpp"
+#include "io/poll_wait.hpp"
 
 #include <fcntl.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <new>
-#include <optional>
 
 namespace fern::io {
 namespace {
@@ -108,25 +108,6 @@ std::size_t size_of(const iovec* parts, std::size_t count) noexcept {
   std::size_t size = 0;
   for (std::size_t i = 0; i < count; ++i) size += parts[i].iov_len;
   return size;
-}
-
-// Whether a call on a descriptor that blocks would return at once; EAGAIN if not.
-int ready_now(int fd, short events) noexcept {
-  pollfd one{fd, events, 0};
-  int ready = real::poll(&one, 1, 0);
-  if (ready == 0) errno = EAGAIN;
-  return ready > 0 ? 0 : -1;
-}
-
-// A read or write that does not block on a descriptor that does: the kernel's own way if it has
-// one for this kind of file, else after asking whether it is ready. Between asking and reading
-// another process may be faster; then it blocks.
-template <class NoWait, class Plain>
-ssize_t without_blocking(int fd, short events, NoWait no_wait, Plain plain) noexcept {
-  ssize_t result = no_wait();
-  if (result >= 0 || (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL)) return result;
-  if (ready_now(fd, events) < 0) return -1;
-  return plain();
 }
 
 }  // namespace
@@ -271,67 +252,15 @@ int connect(int fd, const sockaddr* address, socklen_t size, Deadline deadline) 
 
 namespace {
 
-// The waiters of one poll: on the stack for a few, else on the heap.
-class PollWaiters {
- public:
-  PollWaiters(FdTable& table, std::size_t count) noexcept : table_(table), count_(count) {
-    all_ = count <= few ? room_ : new (std::nothrow) FdWaiter[count];
+// Those closed meanwhile are not open, whoever has got their numbers.
+int mark_closed(const PollWait& wait, pollfd* fds, std::size_t count, int ready) noexcept {
+  for (std::size_t i = 0; i < count; ++i) {
+    if (!wait.closed(i)) continue;
+    if (fds[i].revents == 0) ++ready;
+    fds[i].revents = POLLNVAL;
   }
-  PollWaiters(const PollWaiters&) = delete;
-  PollWaiters& operator=(const PollWaiters&) = delete;
-  ~PollWaiters() {
-    if (all_ == nullptr) return;
-    for (std::size_t i = 0; i < count_; ++i) table_.unlink(all_[i]);
-    if (all_ != room_) delete[] all_;
-  }
-
-  int link(const pollfd* fds) noexcept {
-    if (all_ == nullptr) return ENOMEM;
-    for (std::size_t i = 0; i < count_; ++i) {
-      if (fds[i].fd < 0) continue;
-      // poll's bits are epoll's, but for POLLNVAL, which cannot be asked for.
-      auto events = static_cast<std::uint32_t>(fds[i].events & 0x7fff & ~POLLNVAL);
-      if (int error = table_.link(all_[i], fds[i].fd, events, false); error != 0) return error;
-      any_ = true;
-    }
-    return 0;
-  }
-
-  // EBADF and EPERM are for the next look to find: such a descriptor is ready.
-  int arm(bool& ready) noexcept {
-    for (std::size_t i = 0; i < count_; ++i) {
-      if (all_[i].entry == nullptr) continue;
-      int error = table_.arm(all_[i]);
-      if (error == EBADF || error == EPERM) {
-        ready = true;
-      } else if (error != 0) {
-        return error;
-      }
-    }
-    return 0;
-  }
-
-  bool any() const noexcept { return any_; }
-
-  // Those closed meanwhile are not open, whoever has got their numbers.
-  int mark_closed(pollfd* fds, int ready) const noexcept {
-    for (std::size_t i = 0; i < count_; ++i) {
-      if (!all_[i].closed) continue;
-      if (fds[i].revents == 0) ++ready;
-      fds[i].revents = POLLNVAL;
-    }
-    return ready;
-  }
-
- private:
-  static constexpr std::size_t few = 8;
-
-  FdTable& table_;
-  std::size_t count_;
-  bool any_ = false;  // some descriptor is watched
-  FdWaiter* all_;
-  FdWaiter room_[few];
-};
+  return ready;
+}
 
 int poll_once(pollfd* fds, std::size_t count) noexcept {
   auto call = [&] { return real::poll(fds, count, 0); };
@@ -343,30 +272,13 @@ int poll_once(pollfd* fds, std::size_t count) noexcept {
 int poll(pollfd* fds, std::size_t count, Deadline deadline) noexcept {
   int ready = poll_once(fds, count);
   if (ready != 0 || deadline == Deadline::past()) return ready;
-  FdTable* table = FdTable::make_here();
-  if (table == nullptr) {
-    errno = ENOMEM;
-    return -1;
-  }
-  core::Hub& hub = table->hub();
-  PollWaiters waiters(*table, count);
-  int error = hub.on_own_stack() ? error_in_hub : waiters.link(fds);
-  while (error == 0) {
-    bool at_once = false;
-    core::Wake why = core::Wake::Notified;
-    error = waiters.arm(at_once);
-    if (error != 0) break;
-    if (!at_once) {
-      std::optional<core::Hub::External> external;
-      if (waiters.any()) external.emplace(hub);
-      why = hub.try_park("poll()", count == 1 ? fds[0].fd : -1, deadline);
-    }
-    if (why == core::Wake::Interrupted) {
-      error = error_interrupted;
-      break;
-    }
-    ready = waiters.mark_closed(fds, poll_once(fds, count));
-    if (ready != 0 || why == core::Wake::TimedOut) return ready;
+  PollWait wait(count);
+  for (std::size_t i = 0; i < count; ++i) wait.add(fds[i].fd, poll_events(fds[i].events));
+  int error = wait.park("poll()", deadline);
+  while (error == 0 || error == error_deadline) {
+    ready = mark_closed(wait, fds, count, poll_once(fds, count));
+    if (ready != 0 || error == error_deadline) return ready;
+    error = wait.park("poll()", deadline);
   }
   errno = error;
   return -1;

@@ -1,5 +1,7 @@
 #include "io/workers.hpp"
 
+#include "base/signals_blocked.hpp"
+
 #include "base/proc.hpp"
 #include "core/hub.hpp"
 
@@ -27,27 +29,8 @@ constexpr std::size_t resolver_threads = 64;
 // Whose job this thread is doing: a Workers::State, by address; null in other threads.
 thread_local const void* serving = nullptr;
 
-// Signals from outside are for threads that know what to do about them; what a thread does to
-// itself, a bad access, say, is its own.
-class SignalsBlocked {
- public:
-  SignalsBlocked() noexcept {
-    sigset_t all;
-    sigfillset(&all);
-    for (int own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT})
-      sigdelset(&all, own);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
- private:
-  sigset_t before_;
-};
-
 int start_thread(void* (*body)(void*), void* argument) noexcept {
-  SignalsBlocked blocked;
+  base::SignalsBlocked blocked;
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);

@@ -4,6 +4,8 @@
 // that are made while jobs wait, up to a limit, and end after some idle seconds. They have all
 // signals blocked. A forked child begins with none, and without what was queued.
 
+#include <fern/config.hpp>
+
 #include <atomic>
 #include <cstddef>
 #include <exception>
@@ -19,7 +21,7 @@ struct Job {
 
 class Workers {
  public:
-  explicit Workers(std::size_t most);  // threads at once
+  FERN_INTERNAL explicit Workers(std::size_t most);  // threads at once
   Workers(const Workers&) = delete;
   Workers& operator=(const Workers&) = delete;
 
@@ -28,13 +30,13 @@ class Workers {
 
   // submit() hands over a job; 0, or an errno and nothing is done when there is no thread and none
   // can be made. From any thread, never blocks for long.
-  int submit(Job& job) noexcept;
+  FERN_INTERNAL int submit(Job& job) noexcept;
 
   // run() calls call(context) in a thread and parks until it has ended, whatever happens: a kill
   // that comes meanwhile stays pending. Gives the exception that left it. Throws BlockingInHub,
   // and std::system_error when there is no thread. Called by a job of ours it calls at once: the
   // job's thread would wait for another one, and all of them might.
-  std::exception_ptr run(void (*call)(void*), void* context, const char* what);
+  FERN_INTERNAL std::exception_ptr run(void (*call)(void*), void* context, const char* what);
 
   // here() asks whether the calling thread is one of these.
   bool here() const noexcept;
@@ -50,7 +52,7 @@ class Workers {
 };
 
 // The process's own, for in_thread and for names. Never destroyed.
-Workers& common_workers();
-Workers& resolver_workers();
+FERN_INTERNAL Workers& common_workers();
+FERN_INTERNAL Workers& resolver_workers();
 
 }  // namespace fern::io

@@ -1,0 +1,63 @@
+#include "monkey/kind.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+
+namespace fern::monkey {
+namespace {
+
+constexpr unsigned most = 65536;
+constinit std::atomic<Kind> known[most];
+
+// What may be asked of the kernel only. A file is never remembered: who takes a pipe for one would
+// block on it.
+Kind ask(int fd) noexcept {
+  struct stat state{};
+  if (fstat(fd, &state) < 0) return Kind::Unknown;
+  switch (state.st_mode & S_IFMT) {
+    case S_IFSOCK:
+      return Kind::Socket;
+    case S_IFIFO:
+      return Kind::Pipe;
+    case S_IFCHR:
+      return isatty(fd) != 0 ? Kind::Terminal : Kind::Pollable;
+    case S_IFREG:
+    case S_IFDIR:
+    case S_IFBLK:
+    case S_IFLNK:
+      return Kind::File;
+    default:
+      return Kind::Pollable;
+  }
+}
+
+}  // namespace
+
+Kind kind_of(int fd) noexcept {
+  int saved = errno;
+  Kind kind = ask(fd);
+  errno = saved;
+  auto number = static_cast<unsigned>(fd);
+  if (number < most) {
+    bool remembered = kind == Kind::Socket || kind == Kind::Pipe || kind == Kind::Pollable;
+    known[number].store(remembered ? kind : Kind::Unknown, std::memory_order_relaxed);
+  }
+  return kind;
+}
+
+Kind known_kind(int fd) noexcept {
+  auto number = static_cast<unsigned>(fd);
+  return number < most ? known[number].load(std::memory_order_relaxed) : Kind::Unknown;
+}
+
+void forget_kind(int fd) noexcept {
+  auto number = static_cast<unsigned>(fd);
+  if (number < most && known_kind(fd) != Kind::Unknown) {
+    known[number].store(Kind::Unknown, std::memory_order_relaxed);
+  }
+}
+
+}  // namespace fern::monkey

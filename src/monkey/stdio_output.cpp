@@ -1,0 +1,131 @@
+// Writing by stdio. What does not fit into the buffer is written here, not inside libc.
+
+#include "io/fd_table.hpp"
+#include "monkey/green.hpp"
+#include "monkey/stream.hpp"
+
+#include <algorithm>
+#include <climits>
+#include <cstdlib>
+#include <cstring>
+
+namespace fern::monkey::green {
+namespace {
+
+constinit Original<int(char*, std::size_t, int, std::size_t, const char*, va_list)> checked_format{
+    "__vsnprintf_chk"};
+
+// The text goes to the FILE when it is known how long it is. `format_to(room, size, list)` is a
+// vsnprintf.
+template <class Format>
+int print(FILE* file, va_list list, Format format_to) noexcept {
+  char few[512];
+  char* text = few;
+  va_list again;
+  va_copy(again, list);
+  int size = format_to(few, sizeof few, list);
+  if (size >= static_cast<int>(sizeof few)) {
+    auto room = static_cast<std::size_t>(size) + 1;
+    text = static_cast<char*>(std::malloc(room));
+    size = text == nullptr ? -1 : format_to(text, room, again);
+  }
+  va_end(again);
+  if (size > 0) {
+    auto length = static_cast<std::size_t>(size);
+    if (write_out(file, text, length, "printf()") < length) size = -1;
+  }
+  if (text != few) std::free(text);
+  return size;
+}
+
+bool is_wide(const FILE* file) noexcept { return file->_mode > 0; }
+
+}  // namespace
+
+std::size_t fwrite(const void* data, std::size_t size, std::size_t count, FILE* file) noexcept {
+  std::size_t total = 0;
+  if (__builtin_mul_overflow(size, count, &total) || total == 0 || is_wide(file)) {
+    return native::fwrite(data, size, count, file);
+  }
+  std::size_t done = write_out(file, static_cast<const char*>(data), total, "fwrite()");
+  return done == total ? count : done / size;
+}
+std::size_t fwrite_unlocked(const void* data, std::size_t size, std::size_t count,
+                            FILE* file) noexcept {
+  return green::fwrite(data, size, count, file);
+}
+
+int fputs(const char* text, FILE* file) noexcept {
+  if (is_wide(file)) return native::fputs(text, file);
+  std::size_t size = std::strlen(text);
+  return write_out(file, text, size, "fputs()") == size ? 1 : EOF;
+}
+int fputs_unlocked(const char* text, FILE* file) noexcept { return green::fputs(text, file); }
+
+int puts(const char* text) noexcept {
+  if (is_wide(stdout)) return native::puts(text);
+  std::size_t size = std::strlen(text);
+  if (write_out(stdout, text, size, "puts()") < size) return EOF;
+  if (write_out(stdout, "\n", 1, "puts()") < 1) return EOF;
+  return static_cast<int>(std::min<std::size_t>(size + 1, INT_MAX));
+}
+
+int fputc(int c, FILE* file) noexcept {
+  if (is_wide(file) || (room(file) > 0 && !Turn::taken(file, Direction::Write))) {
+    return native::fputc(c, file);
+  }
+  auto byte = static_cast<unsigned char>(c);
+  char text = static_cast<char>(byte);
+  return write_out(file, &text, 1, "fputc()") == 1 ? byte : EOF;
+}
+int fputc_unlocked(int c, FILE* file) noexcept { return green::fputc(c, file); }
+int putc_unlocked(int c, FILE* file) noexcept { return green::fputc(c, file); }
+int putchar(int c) noexcept { return green::fputc(c, stdout); }
+int putchar_unlocked(int c) noexcept { return green::fputc(c, stdout); }
+
+// What putc_unlocked() calls, inline, when the buffer is full.
+int __overflow(FILE* file, int c) noexcept {
+  if (c == EOF || is_wide(file)) return native::__overflow(file, c);
+  return green::fputc(c, file);
+}
+
+int vfprintf(FILE* file, const char* format, va_list list) noexcept {
+  if (is_wide(file)) return native::vfprintf(file, format, list);
+  return print(file, list, [&](char* text, std::size_t size, va_list with) {
+    return std::vsnprintf(text, size, format, with);
+  });
+}
+int __vfprintf_chk(FILE* file, int flag, const char* format, va_list list) noexcept {
+  if (is_wide(file)) return native::__vfprintf_chk(file, flag, format, list);
+  return print(file, list, [&](char* text, std::size_t size, va_list with) {
+    return checked_format(text, size, flag, size, format, with);
+  });
+}
+int vprintf(const char* format, va_list list) noexcept {
+  return green::vfprintf(stdout, format, list);
+}
+int __vprintf_chk(int flag, const char* format, va_list list) noexcept {
+  return green::__vfprintf_chk(stdout, flag, format, list);
+}
+
+int fflush(FILE* file) noexcept {
+  FILE* first = file != nullptr ? file : stdout;
+  if (first != nullptr && !is_wide(first) && !drain(first, "fflush()")) return EOF;
+  return native::fflush(file);
+}
+int fflush_unlocked(FILE* file) noexcept { return green::fflush(file); }
+
+}  // namespace fern::monkey::green
+
+namespace fern::monkey {
+
+int close_drained(FILE* file, int (*close)(FILE*)) noexcept {
+  bool written = finish(file);
+  int error = errno;
+  int result = close(file);
+  if (written) return result;
+  errno = error;
+  return EOF;
+}
+
+}  // namespace fern::monkey

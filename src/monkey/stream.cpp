@@ -1,0 +1,291 @@
+#include "monkey/stream.hpp"
+
+#include "base/real.hpp"
+#include "core/hub.hpp"
+#include "monkey/green.hpp"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio_ext.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace fern::monkey {
+namespace {
+
+// FILE's flags, which are libc's binary interface: old programs test them inline.
+enum Flag : int {
+  unbuffered = 0x2,
+  no_reads = 0x4,
+  no_writes = 0x8,
+  at_end = 0x10,
+  failed = 0x20,
+  in_backup = 0x100,
+  line_buffered = 0x200,
+  putting = 0x800,
+  has_descriptor = 0x2000
+};
+
+bool is(const FILE* file, int flags) noexcept { return (file->_flags & flags) != 0; }
+
+bool fail(FILE* file) noexcept {
+  file->_flags |= failed;
+  return false;
+}
+
+// Bytes of something that is no file on a disk.
+bool bytes_that_wait(const FILE* file) noexcept {
+  if (!is(file, has_descriptor) || file->_fileno < 0 || file->_mode > 0) return false;
+  int saved = errno;
+  struct stat status{};
+  bool known = fstat(file->_fileno, &status) == 0;
+  errno = saved;
+  return known && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode) && !S_ISBLK(status.st_mode);
+}
+
+bool ready(int fd, short events) noexcept {
+  int saved = errno;
+  pollfd one{fd, events, 0};
+  bool is = real::poll(&one, 1, 0) != 0;
+  errno = saved;
+  return is;
+}
+
+// False with errno. Others may use the descriptor as well: when it says true, nobody has since.
+bool wait_ready(int fd, Direction direction, const char* what) noexcept {
+  short events = direction == Direction::Read ? POLLIN : POLLOUT;
+  if (ready(fd, events)) {
+    fair();
+    if (ready(fd, events)) return true;
+  }
+  if (nonblocking(fd)) return true;
+  int saved = errno;
+  Wait wait(fd, direction, what);
+  do {
+    if (wait.again()) continue;
+    if (errno != EPERM) return false;
+    break;
+  } while (!ready(fd, events));
+  errno = saved;
+  return true;
+}
+
+std::size_t pending(const FILE* file) noexcept {
+  if (!is(file, putting)) return 0;
+  return static_cast<std::size_t>(file->_IO_write_ptr - file->_IO_write_base);
+}
+
+bool has_buffer(const FILE* file) noexcept { return file->_IO_buf_base != nullptr; }
+
+// libc writes stdout before it reads from what is not fully buffered: a prompt.
+bool write_prompt(const FILE* file, const char* what) noexcept {
+  if (stdout == nullptr || !is(stdout, line_buffered) || pending(stdout) == 0) return true;
+  bool interactive = is(file, line_buffered | unbuffered);
+  if (!interactive && !has_buffer(file)) {
+    int saved = errno;
+    interactive = isatty(file->_fileno) == 1;
+    errno = saved;
+  }
+  return !interactive || drain(stdout, what);
+}
+
+// One write that does not block: EAGAIN where it would.
+ssize_t write_some(int fd, const char* data, std::size_t size) noexcept {
+  iovec part{const_cast<char*>(data), size};
+  ssize_t done = real::pwritev2(fd, &part, 1, -1, RWF_NOWAIT);
+  if (done >= 0 || (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL)) return done;
+  if (!ready(fd, POLLOUT)) {
+    errno = EAGAIN;
+    return -1;
+  }
+  return real::write(fd, data, std::min<std::size_t>(size, PIPE_BUF));
+}
+
+// All of it; how much was written when that failed, with errno.
+std::size_t write_through(int fd, const char* data, std::size_t size, const char* what) noexcept {
+  std::size_t done = 0;
+  while (done < size) {
+    ssize_t step = write_some(fd, data + done, size - done);
+    if (step >= 0) {
+      done += static_cast<std::size_t>(step);
+    } else if (!would_block(errno) || nonblocking(fd) || !wait_ready(fd, Direction::Write, what)) {
+      break;
+    }
+  }
+  return done;
+}
+
+struct Locked {
+  explicit Locked(FILE* file) noexcept : file(file) { flockfile(file); }
+  Locked(const Locked&) = delete;
+  Locked& operator=(const Locked&) = delete;
+  ~Locked() { funlockfile(file); }
+  FILE* file;
+};
+
+// libc's own, which reads once, and into the buffer alone.
+constinit Original<int(FILE*)> underflow{"__underflow"};
+
+__attribute__((tls_model("initial-exec"))) constinit thread_local Turn* turns = nullptr;
+
+}  // namespace
+
+// --- turns ------------------------------------------------------------------------------------
+
+Turn::Turn(FILE* file, Direction direction) noexcept
+    : file_(file), direction_(direction), greenlet_(&core::Hub::here()->running()) {
+  Turn** end = &turns;
+  while (*end != nullptr) end = &(*end)->next_;
+  *end = this;
+}
+
+Turn::~Turn() {
+  Turn** place = &turns;
+  while (*place != this) place = &(*place)->next_;
+  *place = next_;
+  for (Turn* each = next_; each != nullptr; each = each->next_) {
+    if (each->file_ != file_ || each->direction_ != direction_) continue;
+    core::Hub::wake(*each->greenlet_, core::Wake::Notified);
+    break;
+  }
+}
+
+bool Turn::taken(const FILE* file, Direction direction) noexcept {
+  Turn* each = turns;
+  while (each != nullptr && (each->file_ != file || each->direction_ != direction)) {
+    each = each->next_;
+  }
+  return each != nullptr;
+}
+
+bool Turn::first() const noexcept {
+  for (Turn* each = turns; each != this; each = each->next_) {
+    if (each->file_ == file_ && each->direction_ == direction_) return false;
+  }
+  return true;
+}
+
+bool Turn::come() noexcept {
+  core::Hub& hub = *core::Hub::here();
+  while (!first()) {
+    if (hub.try_park("its turn at a FILE", file_->_fileno) != core::Wake::Interrupted) continue;
+    errno = core::refuse(hub.running());
+    return fail(file_);
+  }
+  return true;
+}
+
+// --- reading ----------------------------------------------------------------------------------
+
+std::size_t window(const FILE* file) noexcept {
+  return static_cast<std::size_t>(file->_IO_read_end - file->_IO_read_ptr);
+}
+
+std::size_t buffered(const FILE* file) noexcept {
+  std::size_t behind = 0;
+  if (is(file, in_backup)) {
+    behind = static_cast<std::size_t>(file->_IO_save_end - file->_IO_save_base);
+  }
+  return window(file) + behind;
+}
+
+bool may_wait(const FILE* file) noexcept {
+  return !is(file, no_reads | at_end) && bytes_that_wait(file);
+}
+
+bool wait_readable(FILE* file, const char* what) noexcept {
+  if (!drain(file, what) || !write_prompt(file, what)) return fail(file);
+  return wait_ready(file->_fileno, Direction::Read, what) || fail(file);
+}
+
+bool fill(FILE* file, const char* what) noexcept {
+  if (buffered(file) == 0 && !wait_readable(file, what)) return false;
+  Locked lock(file);
+  return underflow(file) != EOF;
+}
+
+// --- writing ----------------------------------------------------------------------------------
+
+std::size_t room(const FILE* file) noexcept {
+  if (!is(file, putting) || is(file, line_buffered | unbuffered)) return 0;
+  return static_cast<std::size_t>(file->_IO_write_end - file->_IO_write_ptr);
+}
+
+bool drain(FILE* file, const char* what) noexcept {
+  while (pending(file) > 0) {
+    ssize_t written;
+    {
+      Locked lock(file);
+      written = write_some(file->_fileno, file->_IO_write_base, pending(file));
+      if (written > 0) {
+        std::size_t rest = pending(file) - static_cast<std::size_t>(written);
+        std::memmove(file->_IO_write_base, file->_IO_write_base + written, rest);
+        file->_IO_write_ptr -= written;
+      }
+    }
+    if (written >= 0) continue;
+    if (!would_block(errno) || nonblocking(file->_fileno)) return fail(file);
+    if (!wait_ready(file->_fileno, Direction::Write, what)) return fail(file);
+  }
+  return true;
+}
+
+bool finish(FILE* file) noexcept {
+  if (file->_mode > 0 || drain(file, "fclose()")) return true;
+  int error = errno;
+  __fpurge(file);
+  errno = error;
+  return false;
+}
+
+std::size_t write_out(FILE* file, const char* data, std::size_t size, const char* what) noexcept {
+  bool mine = !Turn::taken(file, Direction::Write);
+  if ((mine && size <= room(file)) || is(file, no_writes)) {
+    return native::fwrite(data, 1, size, file);
+  }
+  fair();
+  Turn turn(file, Direction::Write);
+  if (!turn.come()) return 0;
+  std::size_t done = 0;
+  if (!is(file, putting | unbuffered | line_buffered)) {
+    // The first byte goes into the buffer in any case, and gets it made.
+    done = native::fwrite(data, 1, 1, file);
+    if (done == 0) return 0;
+  }
+  bool fits = size - done <= room(file) || (pending(file) + size - done <= PIPE_BUF &&
+                                            file->_fileno >= 0 && ready(file->_fileno, POLLOUT));
+  if (fits || !bytes_that_wait(file) || nonblocking(file->_fileno)) {
+    return done + native::fwrite(data + done, 1, size - done, file);
+  }
+  for (;;) {
+    std::size_t step = std::min(room(file), size - done);
+    done += native::fwrite(data + done, 1, step, file);
+    if (done == size) return done;
+    if (!drain(file, what)) return done;
+    bool whole_buffers = is(file, putting) && has_buffer(file) && !is(file, line_buffered);
+    if (is(file, unbuffered) || whole_buffers) {
+      // As libc does: full buffers go past the buffer.
+      auto block = static_cast<std::size_t>(file->_IO_buf_end - file->_IO_buf_base);
+      step = size - done;
+      if (!is(file, unbuffered)) step -= step % block;
+      std::size_t written = write_through(file->_fileno, data + done, step, what);
+      done += written;
+      if (written == step) continue;
+      fail(file);
+      return done;
+    }
+    // The first bytes, or lines: what can be written fits once the descriptor is writable.
+    step = std::min<std::size_t>(size - done, PIPE_BUF);
+    if (!wait_ready(file->_fileno, Direction::Write, what)) {
+      fail(file);
+      return done;
+    }
+    std::size_t taken = native::fwrite(data + done, 1, step, file);
+    done += taken;
+    if (taken < step) return done;
+  }
+}
+
+}  // namespace fern::monkey

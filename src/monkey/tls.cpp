@@ -1,0 +1,257 @@
+// A block is what the loader makes for a thread: the static TLS of all modules, and behind it
+// glibc's record of the thread, at which the thread pointer points. Ours are made by the loader
+// too; the record is a copy of the OS thread's, so that thread id, stack protector and pointer
+// guard are the same, with the pointers into itself moved along. (GLIBC_PRIVATE names, looked up at
+// run time: where one is missing the option is refused.)
+
+#include "monkey/tls.hpp"
+
+#include "core/hub.hpp"
+#include "monkey/thread.hpp"
+
+#include <fern/detail/wait_queue.hpp>
+
+#include <dlfcn.h>
+#include <link.h>
+#include <sys/auxv.h>
+#include <sys/rseq.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+#include <new>
+#include <vector>
+
+namespace fern::monkey {
+
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+
+namespace {
+
+// The first words of glibc's record, which the ABI fixes.
+struct Head {
+  Head* tcb;
+  struct Slot* slots;  // the dynamic thread vector
+  Head* self;
+};
+
+// An entry of the dynamic thread vector.
+struct Slot {
+  void* value;
+  void* to_free;
+};
+void* const unallocated = reinterpret_cast<void*>(-1);
+
+// A module's part of every block.
+struct Module {
+  std::ptrdiff_t offset;  // from the thread pointer
+  const void* image;
+  std::size_t image_size;
+  std::size_t size;
+  bool libc;  // its caches stay with the block
+};
+
+struct Glibc {
+  void* (*allocate)(void*) = nullptr;
+  void (*init_ctype)() = nullptr;
+  void (*call_destructors)() = nullptr;
+  std::size_t record_size = 0;
+};
+
+Glibc glibc;
+bool on = false;
+
+fern::detail::SpinLock lock;
+std::vector<Head*>* pool = nullptr;  // of blocks whose threads have ended
+
+Head* here() noexcept {
+  Head* pointer;
+  asm("movq %%fs:0, %0" : "=r"(pointer));
+  return pointer;
+}
+
+void move_to(void* pointer) noexcept { asm volatile("wrfsbase %0" : : "r"(pointer) : "memory"); }
+
+template <class T>
+T& in(Head* block, T& of_this_thread) noexcept {
+  auto offset = reinterpret_cast<char*>(&of_this_thread) - reinterpret_cast<char*>(here());
+  return *reinterpret_cast<T*>(reinterpret_cast<char*>(block) + offset);
+}
+
+template <class Function>
+void find(Function*& function, const char* name) noexcept {
+  function = reinterpret_cast<Function*>(dlsym(RTLD_DEFAULT, name));
+}
+
+std::vector<Module>& modules() {
+  static auto* all = new std::vector<Module>;
+  return *all;
+}
+
+// What is loaded now. A module that is not in static TLS has no part in a block.
+void look_at_modules() {
+  modules().clear();
+  dl_iterate_phdr(
+      [](dl_phdr_info* info, std::size_t, void*) {
+        for (int i = 0; i < info->dlpi_phnum; ++i) {
+          const ElfW(Phdr)& header = info->dlpi_phdr[i];
+          if (header.p_type != PT_TLS || info->dlpi_tls_data == nullptr) continue;
+          auto offset = static_cast<char*>(info->dlpi_tls_data) - reinterpret_cast<char*>(here());
+          if (offset >= 0 || offset < -(1 << 20)) continue;
+          bool libc = std::strstr(info->dlpi_name, "/libc.so") != nullptr;
+          modules().push_back({offset,
+                               reinterpret_cast<const void*>(info->dlpi_addr + header.p_vaddr),
+                               header.p_filesz, header.p_memsz, libc});
+        }
+        return 0;
+      },
+      nullptr);
+}
+
+// Makes the record of a fresh block this thread's.
+void copy_record(Head* block) noexcept {
+  Head* mine = here();
+  Slot* slots = block->slots;
+  std::memcpy(block, mine, glibc.record_size);
+  block->slots = slots;
+  auto begin = reinterpret_cast<std::uintptr_t>(mine);
+  auto* words = reinterpret_cast<std::uintptr_t*>(block);
+  for (std::size_t i = 0; i < glibc.record_size / sizeof *words; ++i) {
+    if (words[i] - begin < glibc.record_size) {
+      words[i] += reinterpret_cast<std::uintptr_t>(block) - begin;
+    }
+  }
+  // The kernel tells only the OS thread's block on which processor it is.
+  if (__rseq_size > 0) {
+    auto* area = reinterpret_cast<rseq*>(reinterpret_cast<char*>(block) + __rseq_offset);
+    area->cpu_id = static_cast<std::uint32_t>(RSEQ_CPU_ID_UNINITIALIZED);
+  }
+}
+
+// As a new thread would find it, but for libc's own part: its caches of memory.
+void renew(Head* block) noexcept {
+  for (const Module& module : modules()) {
+    if (module.libc) continue;
+    char* part = reinterpret_cast<char*>(block) + module.offset;
+    std::memcpy(part, module.image, module.image_size);
+    std::memset(part + module.image_size, 0, module.size - module.image_size);
+  }
+  auto count = reinterpret_cast<std::size_t>(block->slots[-1].value);
+  for (std::size_t i = 1; i <= count; ++i) {
+    Slot& slot = block->slots[i];
+    if (slot.to_free == nullptr) continue;
+    std::free(slot.to_free);
+    slot = {unallocated, nullptr};
+  }
+}
+
+// The hub calls this around each turn of a greenlet.
+void turn(core::Hub& hub, const core::Greenlet* next) noexcept {
+  static thread_local constinit Head* own = nullptr;
+  if (next == nullptr) {
+    // The OS thread's block is known to the hub's own turn alone.
+    move_to(hub.thread_pointer);
+    hub.use_eh(core::eh_globals());
+    return;
+  }
+  if (own == nullptr) own = here();
+  hub.thread_pointer = own;
+  auto* thread = static_cast<const Thread*>(next->timer);
+  if (thread == nullptr || thread->tls == nullptr) return;
+  move_to(thread->tls);
+  hub.use_eh(core::eh_globals());
+}
+
+}  // namespace
+
+const char* use_tls() noexcept {
+  constexpr unsigned long fsgsbase = 2;
+  if ((getauxval(AT_HWCAP2) & fsgsbase) == 0) {
+    return "this processor or kernel does not let programs set the thread pointer (FSGSBASE)";
+  }
+  find(glibc.allocate, "_dl_allocate_tls");
+  find(glibc.init_ctype, "__ctype_init");
+  find(glibc.call_destructors, "__call_tls_dtors");
+  auto* size = static_cast<const std::uint32_t*>(dlsym(RTLD_DEFAULT, "_thread_db_sizeof_pthread"));
+  if (glibc.allocate == nullptr || glibc.init_ctype == nullptr ||
+      glibc.call_destructors == nullptr || size == nullptr) {
+    return "this glibc does not offer what is needed to make it";
+  }
+  glibc.record_size = *size;
+  look_at_modules();
+  pool = new (std::nothrow) std::vector<Head*>;
+  if (pool == nullptr) return "out of memory";
+  core::Hub::around_turns = turn;
+  on = true;
+  return nullptr;
+}
+
+bool uses_tls() noexcept { return on; }
+
+bool thread_tls_make(Thread& thread) noexcept {
+  if (!on) return true;
+  Head* block = nullptr;
+  {
+    std::lock_guard guard(lock);
+    if (!pool->empty()) {
+      block = pool->back();
+      pool->pop_back();
+    }
+  }
+  if (block != nullptr) {
+    renew(block);
+  } else {
+    block = static_cast<Head*>(glibc.allocate(nullptr));
+  }
+  if (block == nullptr) return false;
+  thread.tls = block;
+  return true;
+}
+
+void thread_tls_free(Thread& thread) noexcept {
+  if (thread.tls == nullptr) return;
+  std::lock_guard guard(lock);
+  try {
+    pool->push_back(static_cast<Head*>(thread.tls));
+  } catch (...) {
+    // Lost, with its caches.
+  }
+  thread.tls = nullptr;
+}
+
+// Runs in the block of whoever ran before: the hub's turn has not seen the thread yet.
+void thread_tls_began(Thread& thread) noexcept {
+  if (thread.tls == nullptr) return;
+  auto* block = static_cast<Head*>(thread.tls);
+  core::Hub& hub = *core::Hub::here();
+  copy_record(block);
+  in(block, core::this_hub) = &hub;
+  move_to(block);
+  hub.use_eh(core::eh_globals());
+  glibc.init_ctype();
+}
+
+// From here on the thread is in the OS thread's block again.
+void thread_tls_ended(Thread& thread) noexcept {
+  if (thread.tls == nullptr) return;
+  glibc.call_destructors();
+  core::Hub& hub = *core::Hub::here();
+  move_to(hub.thread_pointer);
+  hub.use_eh(core::eh_globals());
+  thread_tls_free(thread);
+}
+
+#else
+
+const char* use_tls() noexcept { return "not with a sanitizer, nor on this processor"; }
+bool uses_tls() noexcept { return false; }
+bool thread_tls_make(Thread&) noexcept { return true; }
+void thread_tls_free(Thread&) noexcept {}
+void thread_tls_began(Thread&) noexcept {}
+void thread_tls_ended(Thread&) noexcept {}
+
+#endif
+
+}  // namespace fern::monkey

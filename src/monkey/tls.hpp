@@ -1,0 +1,28 @@
+#pragma once
+
+// Thread-local storage of green threads. Without it they share that of the OS thread that runs
+// them, which is silently wrong for a program that keeps something there; with it each has a block
+// of its own, and a switch moves the thread pointer.
+
+namespace fern::core {
+class Hub;
+}
+
+namespace fern::monkey {
+
+struct Thread;
+
+// use_tls() asks for it, before the first green thread. Null, or why it cannot be had.
+const char* use_tls() noexcept;
+bool uses_tls() noexcept;
+
+// thread_tls_make() gives a new thread its block, if blocks are used; false when memory is out.
+// thread_tls_free() takes back that of one which never began. thread_tls_began() and
+// thread_tls_ended() are called in the thread: the latter runs the destructors of its
+// thread_locals.
+bool thread_tls_make(Thread& thread) noexcept;
+void thread_tls_free(Thread& thread) noexcept;
+void thread_tls_began(Thread& thread) noexcept;
+void thread_tls_ended(Thread& thread) noexcept;
+
+}  // namespace fern::monkey
