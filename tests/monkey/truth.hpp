@@ -1,0 +1,209 @@
+#pragma once
+
+// The truth table: a row makes a wrapped call in a world of its own, natively in a thread that has
+// no hub, and green in a greenlet. Both must come to the same.
+//
+//   const truth::Rows receiving("Recv", {
+//       {"waits for what is sent", [](World& world) {
+//          auto [here, there] = world.pair();
+//          char bytes[8];
+//          auto peer = world.when_waiting([&] { send(there, "ab", 2, 0); });
+//          world.call("recv", [&] { return recv(here, bytes, sizeof bytes, 0); });
+//          world.note("data", std::string_view(bytes, 2));
+//        }},
+//   });
+//
+// With FERN_TRUTH_SHOW in the environment the outcomes are printed.
+
+#include "monkey/patched.hpp"
+
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <functional>
+#include <initializer_list>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+// What a sanitizer wants to read before libc may say EFAULT.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define FERN_TRUTH_WILD false
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define FERN_TRUTH_WILD false
+#endif
+#endif
+#ifndef FERN_TRUTH_WILD
+#define FERN_TRUTH_WILD true
+#endif
+
+namespace fern::truth {
+
+// A thread that does something when the row's call waits. Joined when it goes.
+class Peer {
+ public:
+  Peer(std::atomic<bool>& leaving, std::thread thread)
+      : leaving_(leaving), thread_(std::move(thread)) {}
+  Peer(const Peer&) = delete;
+  Peer& operator=(const Peer&) = delete;
+  ~Peer() {
+    leaving_ = true;
+    thread_.join();
+  }
+
+ private:
+  std::atomic<bool>& leaving_;
+  std::thread thread_;
+};
+
+// World is what a row is given: it owns descriptors, and takes down what happened.
+class World {
+ public:
+  explicit World(bool green);
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
+  ~World();
+
+  // own() closes the descriptor when the row ends, and watches its flags in each call.
+  int own(int fd);
+  std::pair<int, int> own(std::pair<int, int> fds);
+  void close(int fd);   // before the row ends
+  void disown(int fd);  // somebody else has closed it
+  int closed_fd();      // a number that is no descriptor
+
+  std::pair<int, int> pair(int type = SOCK_STREAM);  // of unix sockets
+  std::pair<int, int> pipe(int flags = 0);           // the end to read from, the end to write to
+  std::pair<int, int> tcp();                         // two ends of a connection over loopback
+
+  // call() makes the call and takes down what it returned, and errno: whether it was touched, too.
+  // waiting_call() is one that waits without a peer: others must have run meanwhile.
+  template <class Call>
+  auto call(std::string_view what, Call call) {
+    begin();
+    auto result = call();
+    int error = errno;
+    end();
+    if constexpr (std::is_pointer_v<decltype(result)>) {
+      note_result(what, result == nullptr ? -1 : 0, error);
+    } else {
+      note_result(what, static_cast<long long>(result), error);
+    }
+    return result;
+  }
+  template <class Call>
+  auto waiting_call(std::string_view what, Call function) {
+    unsigned before = ticks_;
+    auto result = call(what, std::move(function));
+    if (green_ && ticks_ == before) blocked_ = true;
+    return result;
+  }
+  // open_call() is one that returns a descriptor, whose number says nothing.
+  template <class Call>
+  int open_call(std::string_view what, Call call) {
+    begin();
+    int fd = call();
+    int error = errno;
+    end();
+    note_result(what, fd < 0 ? -1 : 0, error);
+    return fd < 0 ? -1 : own(fd);
+  }
+
+  void note(std::string_view what, std::string_view value);
+  void note(std::string_view what, const char* value) { note(what, std::string_view(value)); }
+  template <class Number>
+    requires std::is_arithmetic_v<Number>
+  void note(std::string_view what, Number value) {
+    note(what, std::string_view(std::to_string(value)));
+  }
+
+  // when_waiting() has a thread do this as soon as the row's call waits. until_waiting(), called in
+  // such a thread, waits for the next wait.
+  [[nodiscard]] Peer when_waiting(std::function<void()> act);
+  void until_waiting();
+
+  // thread() is that which makes the call; signals to it reach its call.
+  pthread_t thread() const { return thread_; }
+  bool green() const { return green_; }
+  bool blocked() const { return blocked_; }
+  const std::string& outcome() const { return outcome_; }
+
+ private:
+  void begin();
+  void end();
+  void note_result(std::string_view what, long long result, int error);
+  void tick();
+  bool asleep() const;
+
+  struct Fd {
+    int number;
+    int flags;
+  };
+
+  const bool green_;
+  const pthread_t thread_ = pthread_self();
+  const int tid_;
+  std::mutex mutex_;  // of the following, which peers use too
+  std::vector<Fd> fds_;
+  std::string outcome_;
+  std::atomic<bool> calling_ = false;
+  std::atomic<bool> leaving_ = false;  // peers are to do what they have to do
+  bool over_ = false;
+  std::atomic<unsigned> ticks_ = 0;  // turns of a greenlet that runs beside the green row
+  std::atomic<bool> blocked_ = false;
+  fern::Greenlet<void> ticker_;
+};
+
+// Handles counts a signal while it lives, by a handler with these flags.
+class Handles {
+ public:
+  explicit Handles(int signal, int flags = 0);
+  Handles(const Handles&) = delete;
+  Handles& operator=(const Handles&) = delete;
+  ~Handles();
+  static int count();
+
+ private:
+  int signal_;
+  struct sigaction before_{};
+};
+
+void set_nonblocking(int fd);
+void set_limit(int fd, int option, int milliseconds);  // SO_RCVTIMEO, SO_SNDTIMEO
+void reset(World& world, int fd);                      // closes it so that its peer sees a reset
+std::size_t fill(int fd);                              // writes until nothing more is taken
+std::string read_all(int fd, std::size_t most);        // what there is, without waiting
+
+// Pointers that the compiler takes for good ones.
+template <class T = char>
+T* null() {
+  T* volatile pointer = nullptr;
+  return pointer;
+}
+template <class T = char>
+T* wild() {
+  T* volatile pointer = reinterpret_cast<T*>(0x10);
+  return pointer;
+}
+
+// Where a row is green: in a greenlet, or in the main greenlet, which signals reach.
+enum class In { Greenlet, Main };
+
+struct Row {
+  const char* name;
+  void (*run)(World& world);
+  In in = In::Greenlet;
+  bool wanted = true;
+};
+
+// Rows makes a test of each.
+class Rows {
+ public:
+  Rows(const char* group, std::initializer_list<Row> rows);
+};
+
+}  // namespace fern::truth
