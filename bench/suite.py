@@ -25,6 +25,7 @@ PROGRAMS = {
     "hubs": ["{build}/bench/hubs_bench", *GOOGLE],
     "queue": ["{build}/bench/queue_bench", *GOOGLE],
     "timer": ["{build}/bench/timer_bench", *GOOGLE],
+    "monkey": ["{build}/bench/monkey_bench", *GOOGLE],
     "raw": ["{build}/bench/raw_peer", *GOOGLE],
     "Boost.Fiber": ["{build}/bench/boost_fiber_peer", *GOOGLE],
     "state-threads": ["{build}/bench/st_peer", *GOOGLE],
@@ -76,6 +77,9 @@ MICRO = [
         "futex": ("threads", "thread_futex/1"), "futex, two cores": ("threads", "thread_futex/2"),
         "pipe": ("threads", "thread_pipe/1"), "pipe, two cores": ("threads", "thread_pipe/2"),
         "sched_yield": ("threads", "thread_sched_yield/1")}),
+    Row("recv_off", ("monkey", "recv_off"), ("monkey", "recv_raw"), 1.1, {}),
+    Row("recv_thread", ("monkey", "recv_thread"), ("monkey", "recv_raw_thread"), 1.1, {}),
+    Row("recv_green", ("monkey", "recv_green"), ("monkey", "recv_raw"), 1.3, {"Socket::recv": ("monkey", "recv_socket")}),
     Row("timeout/1000000", ("timer", "timeout_start_cancel/1000000"), ("raw", "uv_timer_start_stop/1000000"), 0.5, {}),
 ]
 
