@@ -40,7 +40,7 @@ TEST_F(Fork, AChildSpawnsSleepsAndJoins) {
   EXPECT_TRUE(succeeded(in_child([] {
     std::string order;
     fern::Deadline sooner = 1ms;
-    fern::Deadline later = 4ms;
+    fern::Deadline later = 300ms;
     auto slow = fern::spawn([&] {
       fern::sleep(later);
       order += 'b';

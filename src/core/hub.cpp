@@ -22,8 +22,7 @@ namespace {
 
 constexpr std::int64_t slice_ns = 1'000'000;  // ready greenlets run this long between polls
 constexpr std::int64_t most_unpolled_ns = 100'000'000;  // and this while those last woken wait
-constexpr std::uint64_t long_turns = 8;       // granted switches, where each takes over 100 us
-constexpr std::uint64_t most_granted = 1024;  // switches between two looks at the clock
+constexpr std::uint64_t most_granted = 1024;            // switches between two looks at the clock
 constexpr std::size_t enough_timers = 256;  // fire before those whom they wake have had their turns
 constexpr std::int64_t trim_every_ns = 1'000'000'000;
 constexpr std::size_t keep_free_stacks = 1024;  // never given back
@@ -258,23 +257,11 @@ void Hub::run() noexcept {
   }
 }
 
-// Where turns take long, those that are due do not stand behind a queue of them: they would be late
-// by the whole round. (gevent, too, runs its timers between two parts of a long round.)
-void Hub::let_first(Greenlet& last) noexcept {
-  Greenlet* due = last.next;
-  if (due == nullptr) return;
-  last.next = nullptr;
-  tail_->next = head_;
-  head_ = due;
-  tail_ = &last;
-}
-
 void Hub::turn() noexcept {
   if (forked_) [[unlikely]]
     after_fork();
   switches_ += granted_ - budget_;
-  bool look = true;   // at the loop
-  bool slow = false;  // the turns since the last look at the clock
+  bool look = true;  // at the loop
   if (head_ != nullptr) {
     // Somebody is ready: look at the loop only when the slice is over.
     std::int64_t now = base::now_ns();
@@ -285,7 +272,6 @@ void Hub::turn() noexcept {
     } else if (took > slice_ns) {
       granted_ = std::max<std::uint64_t>(granted_ / 2, 1);
     }
-    slow = took > slice_ns && granted_ <= long_turns;
     budget_ = granted_;
     if (now - sliced_at_ < slice_ns) return;
     // Unless those whom the last look has woken have all had their turns it would tell them again.
@@ -303,10 +289,7 @@ void Hub::turn() noexcept {
   take_posts();
   // After descriptors and posts: an operation that is due together with its deadline wins.
   std::int64_t now = base::now_ns();
-  Greenlet* last = slow && head_ != nullptr ? tail_ : nullptr;
   timers_.expire(now, enough_timers);
-  if (last != nullptr) [[unlikely]]
-    let_first(*last);
   housekeeping(now);
   if (head_ == nullptr && !idlers_.empty()) wake_idlers();
   if (head_ != nullptr) stuck_since_ = 0;

@@ -290,7 +290,6 @@ class Hub final : public fern::Hub {
   void switch_away_until(Greenlet& from, Deadline deadline) noexcept;
   void turn() noexcept;  // one round of the hub's own stack
   void rest() noexcept;
-  void let_first(Greenlet& last) noexcept;  // those behind it in the queue
   void wake_idlers() noexcept;
   bool nothing_left() noexcept;
   void take_posts() noexcept;
