@@ -214,6 +214,8 @@ std::size_t room(const FILE* file) noexcept {
 }
 
 bool drain(FILE* file, const char* what) noexcept {
+  // A file has a position, which libc's own call sets right before it writes.
+  if (pending(file) == 0 || !bytes_that_wait(file)) return true;
   while (pending(file) > 0) {
     ssize_t written;
     {

@@ -235,6 +235,25 @@ TEST_F(MonkeyStdio, RegularFilesAreNative) {
   EXPECT_EQ(fclose(file), 0);
 }
 
+TEST_F(MonkeyStdio, WhatIsWrittenIntoAFileStandsWhereItWasSought) {
+  FILE* file = tmpfile();
+  ASSERT_NE(file, nullptr);
+  const std::string digits(100, '.');
+  ASSERT_EQ(fwrite(digits.data(), 1, digits.size(), file), digits.size());
+  rewind(file);
+  char read[10];
+  ASSERT_EQ(fread(read, 1, sizeof read, file), sizeof read);
+  ASSERT_EQ(fseek(file, 5, SEEK_SET), 0);
+  ASSERT_EQ(fwrite("XYZ", 1, 3, file), 3u);
+  EXPECT_EQ(fflush(file), 0);
+  EXPECT_EQ(ftell(file), 8);
+  rewind(file);
+  char all[128];
+  ASSERT_EQ(fread(all, 1, sizeof all, file), digits.size());
+  EXPECT_EQ(std::string(all, digits.size()), std::string(digits).replace(5, 3, "XYZ"));
+  EXPECT_EQ(fclose(file), 0);
+}
+
 // What a greenlet reads from the pipe until it ends, slowly.
 auto listener(Piped& pipe) {
   return fern::spawn([&pipe] {
