@@ -33,26 +33,32 @@ constinit Original<int(int, int, int)> dup3{"dup3"};
 constinit Original<int(FILE*)> fclose{"fclose"};
 }  // namespace native
 
-bool watched() noexcept {
+}  // namespace
+
+// The child of libc's vfork has its parent's memory, but descriptors of its own.
+bool watches_closing() noexcept {
   unsigned parts = patched.load(std::memory_order_relaxed);
-  return (parts & static_cast<unsigned>(Part::Os)) != 0 && base::native_depth == 0;
+  if ((parts & static_cast<unsigned>(Part::Os)) == 0 || base::native_depth != 0) return false;
+  return vforked_by == 0 || !in_vforked_child();
 }
 
+namespace {
+
 int close_one(int fd) noexcept {
-  if (!watched()) return native::close(fd);
+  if (!watches_closing()) return native::close(fd);
   return change_hands(fd, [&] { return native::close(fd); });
 }
 
 // `replace()` fails, and leaves the number alone, if what is to replace it is not open.
 template <class Replace>
 int replace_one(int from, int to, Replace replace) noexcept {
-  if (!watched() || from == to) return replace();
+  if (!watches_closing() || from == to) return replace();
   if (io::waited_for(to) && real::fcntl(from, F_GETFD, 0) < 0) return replace();
   return change_hands(to, replace);
 }
 
 int close_stream(FILE* stream) noexcept {
-  if (!watched()) return native::fclose(stream);
+  if (!watches_closing()) return native::fclose(stream);
   int saved = errno;
   int fd = fileno(stream);
   errno = saved;
@@ -80,12 +86,13 @@ int fern_wrapped___close(int fd) { return monkey::close_one(fd); }
 
 int fern_wrapped_close_range(unsigned first, unsigned last, int flags) {
   bool closes = (flags & CLOSE_RANGE_CLOEXEC) == 0 && first <= last;
-  if (closes && monkey::watched()) monkey::release_range(first, last);
+  if (closes && monkey::watches_closing()) monkey::release_range(first, last);
   return monkey::native::close_range(first, last, flags);
 }
 
 void fern_wrapped_closefrom(int first) {
-  if (monkey::watched()) monkey::release_range(static_cast<unsigned>(std::max(first, 0)), ~0U);
+  if (monkey::watches_closing())
+    monkey::release_range(static_cast<unsigned>(std::max(first, 0)), ~0U);
   monkey::native::closefrom(first);
 }
 

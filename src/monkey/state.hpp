@@ -15,6 +15,8 @@
 
 #include <fern/monkey.hpp>
 
+#include <sys/types.h>
+
 #include <atomic>
 #include <cstdint>
 
@@ -40,6 +42,15 @@ inline bool goes_green(Part part) noexcept {
   core::Hub* hub = core::Hub::here();
   return hub != nullptr && base::native_depth == 0 && !hub->on_own_stack();
 }
+
+// watches_closing() asks whether those who wait for a descriptor are told when it is closed, in
+// whatever thread that is. lifetime.cpp.
+bool watches_closing() noexcept;
+
+// vforked_by is the process whose thread called libc's vfork last, 0 when that is known to be over;
+// in_vforked_child() asks whether this is the child. vfork.cpp.
+extern constinit thread_local pid_t vforked_by;
+bool in_vforked_child() noexcept;
 
 // threads_green() asks whether pthreads are greenlets: for good, once there has been one.
 inline bool threads_green() noexcept {

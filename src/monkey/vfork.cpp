@@ -1,8 +1,8 @@
 // vfork. Its child runs on the memory and the stack of its parent until it calls exec: a greenlet
 // that waited there, or a close() that woke who waits for the descriptor, would do so in the
-// parent. So where its calls would be green vfork is fork, as POSIX allows. Elsewhere it is
-// libc's: jumped to, not called, for the child returns from it first and nothing on the stack may
-// belong to us.
+// parent. So where its calls would be green vfork is fork, as POSIX allows. Elsewhere it is libc's:
+// jumped to, not called, for the child returns from it first and nothing on the stack may belong to
+// us.
 
 #include "monkey/original.hpp"
 #include "monkey/process_calls.hpp"
@@ -17,8 +17,18 @@ constinit Original<pid_t()> libc_vfork{"vfork"};
 
 }  // namespace
 
+constinit thread_local pid_t vforked_by = 0;
+
+bool in_vforked_child() noexcept {
+  if (getpid() != vforked_by) return true;
+  vforked_by = 0;
+  return false;
+}
+
 extern "C" __attribute__((visibility("hidden"), used)) void* fern_vfork_target() noexcept {
-  return reinterpret_cast<void*>(goes_green(Part::Os) ? &::fork : libc_vfork.get());
+  if (goes_green(Part::Os)) return reinterpret_cast<void*>(&::fork);
+  vforked_by = getpid();
+  return reinterpret_cast<void*>(libc_vfork.get());
 }
 
 #if defined(__x86_64__)

@@ -587,6 +587,31 @@ TEST_F(MonkeyProcess, WhereCallsAreGreenVforkIsFork) {
   EXPECT_EQ(shared, 0);
 }
 
+TEST_F(MonkeyProcess, AChildOfVforkClosesNothingOfWhatItsParentWaitsFor) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  ssize_t got = -2;
+  auto reader = fern::spawn([&] {
+    char byte;
+    got = read(ends[0], &byte, 1);
+  });
+  fern::yield();
+  std::thread([&] {
+    pid_t pid = vfork();
+    if (pid == 0) {
+      close(ends[0]);
+      _exit(0);
+    }
+    int status = 0;
+    EXPECT_EQ(waitpid(pid, &status, 0), pid);
+  }).join();
+  EXPECT_EQ(write(ends[1], "x", 1), 1);
+  reader.join();
+  EXPECT_EQ(got, 1);
+  close(ends[0]);
+  close(ends[1]);
+}
+
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 TEST_F(MonkeyProcess, ElsewhereVforkIsLibcs) {
   EXPECT_EQ(natively([] {
