@@ -180,6 +180,9 @@ FernTest::~FernTest() {
 }  // namespace fern::testing
 
 int main(int argc, char** argv) {
+  // A shell starts what is to run in its background with these ignored, and children inherit that.
+  std::signal(SIGINT, SIG_DFL);
+  std::signal(SIGQUIT, SIG_DFL);
   ::testing::InitGoogleTest(&argc, argv);
   return RUN_ALL_TESTS();
 }

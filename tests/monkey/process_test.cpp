@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -596,7 +597,8 @@ TEST_F(MonkeyProcess, AChildOfVforkClosesNothingOfWhatItsParentWaitsFor) {
     got = read(ends[0], &byte, 1);
   });
   fern::yield();
-  std::thread([&] {
+  std::atomic<bool> done{false};
+  std::thread parent([&] {
     pid_t pid = vfork();
     if (pid == 0) {
       close(ends[0]);
@@ -604,7 +606,10 @@ TEST_F(MonkeyProcess, AChildOfVforkClosesNothingOfWhatItsParentWaitsFor) {
     }
     int status = 0;
     EXPECT_EQ(waitpid(pid, &status, 0), pid);
-  }).join();
+    done = true;
+  });
+  while (!done) fern::sleep(1ms);
+  parent.join();
   EXPECT_EQ(write(ends[1], "x", 1), 1);
   reader.join();
   EXPECT_EQ(got, 1);
