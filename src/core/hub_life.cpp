@@ -271,7 +271,7 @@ void Hub::after_fork() noexcept {
       rearm_timeouts(greenlet);
       return;
     }
-    forget_start(greenlet);
+    if (greenlet.state == State::Unstarted) forget_start(greenlet);
     greenlet.state = State::Dead;
     greenlet.flags |= flag_killed | flag_read;
     mark_dead(greenlet);
