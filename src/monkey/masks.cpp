@@ -39,7 +39,7 @@ struct Masks {
     sigemptyset(&blocked);
     bool changed = false;
     for (int i = 1; i < signals; ++i) {
-      bool all = blockers[i] == threads;
+      bool all = threads > 0 && blockers[i] == threads;
       if (all) sigaddset(&blocked, i);
       changed |= all != (sigismember(&applied, i) == 1);
     }
@@ -120,16 +120,15 @@ void mask_ended(Thread& thread) noexcept {
 
 void masks_forked() noexcept {
   masks.lock.unlock();
+  core::Hub* hub = core::Hub::left();
+  if (masks.threads == 0 || hub == nullptr || hub->on_own_stack()) return;
   sigset_t mine = mask_of(self());
   for (unsigned& count : masks.blockers) count = 0;
   masks.threads = 1;
   masks.main = mine;
   masks.applied = mine;
   masks.add(mine, 1);
-  if (self() != nullptr) {
-    masks.add(mine, 1);
-    ++masks.threads;
-  }
+  native::pthread_sigmask(SIG_SETMASK, &mine, nullptr);
 }
 
 namespace replaced {
