@@ -7,7 +7,8 @@ namespace fern::monkey {
 
 // watch_for_spins() begins: when the process has used a second of processor time again and main's
 // hub has not switched meanwhile, the thread that has run and its backtrace are written to stderr,
-// once. A timer of processor time does it: an idle program is never woken, and no thread is needed.
+// once. A timer of processor time and SIGURG do it, unless the program has a use for that: an idle
+// program is never woken, and no thread is needed.
 void watch_for_spins() noexcept;
 
 }  // namespace fern::monkey
