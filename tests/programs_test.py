@@ -11,6 +11,8 @@ import unittest
 
 MODES = [[], ["--tls"], ["--hubs", "2"], ["--tls", "--hubs", "2"]]
 SECONDS = 60
+# What natively need not end.
+ONLY_GREEN = {"permits": "permits\n"}
 # What is also run with arguments.
 ARGUMENTS = {"process": [["exit"], ["leave"], ["return"]]}
 
@@ -32,7 +34,8 @@ class Programs(unittest.TestCase):
 
     def test_each_does_the_same_green_as_natively(self):
         for command in commands():
-            native = run(command)
+            only = [text for name, text in ONLY_GREEN.items() if f"program_{name}_" in command[0]]
+            native = subprocess.CompletedProcess(command, 0, only[0], "") if only else run(command)
             for mode in MODES:
                 # Without it they share their thread_locals.
                 if "thread_locals" in command[0] and "--tls" not in mode:
@@ -43,7 +46,8 @@ class Programs(unittest.TestCase):
 
     def test_each_is_right_natively(self):
         for program in PROGRAMS:
-            self.assertEqual(run([program]).returncode, 0, program)
+            if not any(f"program_{name}_" in program for name in ONLY_GREEN):
+                self.assertEqual(run([program]).returncode, 0, program)
 
     def test_one_that_spins_on_a_flag_is_named(self):
         program = next(program for program in PROGRAMS if "program_spins_" in program)

@@ -4,9 +4,11 @@
 // sentence. On in release builds: use it for checks that cost a comparison, where going on would
 // corrupt. What timing or data can cause is not for this: that throws (see errors.hpp).
 
+#include <fern/config.hpp>
+
 namespace fern::base {
 
-[[noreturn]] void assertion_failed(const char* what, const char* file, int line) noexcept;
+FERN_INTERNAL [[noreturn]] void assertion_failed(const char* what, const char* file, int line) noexcept;
 
 }  // namespace fern::base
 

@@ -9,7 +9,7 @@
 #include "monkey/lot.hpp"
 #include "monkey/state.hpp"
 #include "monkey/thread.hpp"
-#include "monkey/until.hpp"
+#include "monkey/times.hpp"
 
 #include <linux/futex.h>
 
@@ -29,8 +29,9 @@ long failed(int error) noexcept {
 
 long wait(const Word& word, std::uint32_t expected, Deadline limit, std::uint32_t bits) {
   if (bits == 0) return failed(EINVAL);
-  int error = lot::wait(word, expected, "futex()", limit, lot::End::Refuse, bits);
-  end_if_cancelled();
+  // No cancellation point: those who wait here do so in functions that may not be left.
+  auto end = self() != nullptr ? lot::End::Ignore : lot::End::Refuse;
+  int error = lot::wait(word, expected, "futex()", limit, end, bits);
   if (error == 0) return 0;
   return failed(error == ECANCELED ? EINTR : error);
 }
@@ -47,21 +48,25 @@ int limit_of(int operation, bool realtime, const timespec* time, Deadline& limit
   return 0;
 }
 
-std::uint32_t operand(int encoded) noexcept {
-  std::uint32_t value = (static_cast<std::uint32_t>(encoded) >> 12) & 0xfff;
-  return (static_cast<std::uint32_t>(encoded) >> 28 & FUTEX_OP_OPARG_SHIFT) != 0
-             ? std::uint32_t{1} << (value & 31)
-             : value;
+// Twelve bits with a sign.
+std::int32_t operand(std::uint32_t bits) noexcept {
+  return static_cast<std::int32_t>(bits << 20) >> 20;
+}
+
+std::uint32_t change_of(std::uint32_t encoded) noexcept {
+  std::int32_t value = operand(encoded >> 12);
+  bool shift = (encoded >> 28 & FUTEX_OP_OPARG_SHIFT) != 0;
+  return shift ? std::uint32_t{1} << (value & 31) : static_cast<std::uint32_t>(value);
 }
 
 // FUTEX_WAKE_OP: changes a second word, wakes at the first, and at the second if what it was
 // compares so.
-long wake_op(Word* first, int most, Word* second, int most_second, int encoded) noexcept {
-  std::uint32_t change = operand(encoded);
+long wake_op(Word* first, int most, Word* second, int most_second, std::uint32_t encoded) noexcept {
+  std::uint32_t change = change_of(encoded);
   std::uint32_t before = second->load(std::memory_order_relaxed);
   std::uint32_t after = 0;
   do {
-    switch (static_cast<std::uint32_t>(encoded) >> 28 & 7) {
+    switch (encoded >> 28 & 7) {
       case FUTEX_OP_SET:
         after = change;
         break;
@@ -83,9 +88,9 @@ long wake_op(Word* first, int most, Word* second, int most_second, int encoded) 
   } while (!second->compare_exchange_weak(before, after, std::memory_order_seq_cst));
   long woken = lot::wake(first, most);
   auto was = static_cast<std::int32_t>(before);
-  std::int32_t with = encoded & 0xfff;
+  std::int32_t with = operand(encoded);
   bool holds = false;
-  switch (static_cast<std::uint32_t>(encoded) >> 24 & 15) {
+  switch (encoded >> 24 & 15) {
     case FUTEX_OP_CMP_EQ:
       holds = was == with;
       break;
@@ -167,7 +172,7 @@ long green_futex(long address, long operation, long value, long time, long addre
       return lot::requeue(word, most, word2, moved);
     }
     default:
-      return wake_op(word, most, word2, static_cast<int>(time), static_cast<int>(value3));
+      return wake_op(word, most, word2, static_cast<int>(time), static_cast<std::uint32_t>(value3));
   }
 }
 

@@ -13,6 +13,7 @@
 #include <fern/greenlet.hpp>
 
 #include <atomic>
+#include <cstdio>
 #include <cstdlib>
 #include <new>
 
@@ -128,7 +129,10 @@ bool start_somewhere(Thread& thread, void (*body)(Thread*) noexcept) {
   start->run = [](fern::detail::Remote* remote) noexcept {
     auto* arrived = static_cast<Start*>(remote);
     // What pthread_create has promised cannot be taken back.
-    if (!spawn_here(*arrived->thread, arrived->body)) std::abort();
+    if (!spawn_here(*arrived->thread, arrived->body)) {
+      std::fputs("fern: no memory for a thread that pthread_create has promised\n", stderr);
+      std::abort();
+    }
     delete arrived;
   };
   hub->post(*start);

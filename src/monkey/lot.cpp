@@ -1,7 +1,10 @@
 #include "monkey/lot.hpp"
 
+#include "base/assert.hpp"
+#include "base/native.hpp"
 #include "base/real.hpp"
 #include "core/hub.hpp"
+#include "monkey/handlers.hpp"
 #include "monkey/state.hpp"
 #include "monkey/times.hpp"
 
@@ -13,6 +16,7 @@
 #include <climits>
 #include <cstddef>
 #include <ctime>
+#include <optional>
 #include <utility>
 
 namespace fern::monkey::lot {
@@ -48,6 +52,47 @@ struct alignas(64) Bucket {
   }
 };
 
+// A wake-up in a handler of a signal (sem_post may be called there) that has interrupted this very
+// thread while it had a bucket: done when that is free again.
+struct Deferred {
+  const Word* word;
+  int most;
+  std::uint32_t bits;
+};
+constexpr int most_deferred = 16;
+constinit thread_local bool inside = false;
+constinit thread_local std::atomic<int> deferred_count{0};
+constinit thread_local Deferred deferred[most_deferred];
+
+// Inside holds the bucket that it locks, and another one if asked.
+class Inside {
+ public:
+  explicit Inside(Bucket& bucket) noexcept : Inside(bucket, bucket) {}
+  Inside(Bucket& a, Bucket& b) noexcept : first_(&a < &b ? a : b), second_(&a < &b ? b : a) {
+    inside = true;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    first_.lock.lock();
+    if (&second_ != &first_) second_.lock.lock();
+  }
+  Inside(const Inside&) = delete;
+  Inside& operator=(const Inside&) = delete;
+  ~Inside() {
+    if (&second_ != &first_) second_.lock.unlock();
+    first_.lock.unlock();
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    inside = false;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    while (deferred_count.load(std::memory_order_relaxed) > 0) {
+      const Deferred& late = deferred[deferred_count.fetch_sub(1, std::memory_order_relaxed) - 1];
+      wake(late.word, late.most, late.bits);
+    }
+  }
+
+ private:
+  Bucket& first_;
+  Bucket& second_;
+};
+
 constexpr std::size_t bucket_count = 1024;
 constinit Bucket buckets[bucket_count];
 
@@ -65,7 +110,8 @@ class Told {
     (last_ == nullptr ? first_ : last_->next_told) = &waiter;
     last_ = &waiter;
   }
-  // A waiter may go as soon as it is told.
+  // A waiter may go as soon as it is told. A handler of a signal, where all is native, may have
+  // interrupted the hub at its ready queue, and posts.
   void tell() noexcept {
     core::Hub* here = core::Hub::here();
     for (Waiter* waiter = first_; waiter != nullptr;) {
@@ -73,7 +119,7 @@ class Told {
       if (waiter->hub == nullptr) {
         waiter->told.store(1, std::memory_order_release);
         real::futex(&waiter->told, FUTEX_WAKE_PRIVATE, 1, nullptr);
-      } else if (waiter->hub == here) {
+      } else if (waiter->hub == here && base::native_depth == 0) {
         waiter->told.store(1, std::memory_order_release);
         core::Hub::wake(*waiter->greenlet, core::Wake::Notified);
       } else {
@@ -97,22 +143,17 @@ void take(Bucket& bucket, Waiter& waiter, Told& told) noexcept {
 // Takes the waiter out if nobody has; false when it is told, or about to be.
 bool leave(Bucket*& bucket, Waiter& waiter) noexcept {
   for (;;) {
-    Bucket* now = bucket;
-    now->lock.lock();
-    if (waiter.address == nullptr) {
-      now->lock.unlock();
-      return false;
-    }
-    Bucket& its = bucket_of(waiter.address);  // it may have been moved
-    if (&its == now) {
-      now->remove(waiter);
-      now->waiting.fetch_sub(1, std::memory_order_relaxed);
-      waiter.address = nullptr;
-      now->lock.unlock();
+    Inside locked(*bucket);
+    const void* address = waiter.address.load(std::memory_order_relaxed);
+    if (address == nullptr) return false;
+    Bucket& its = bucket_of(address);
+    if (&its == bucket) {
+      its.remove(waiter);
+      its.waiting.fetch_sub(1, std::memory_order_relaxed);
+      waiter.address.store(nullptr, std::memory_order_relaxed);
       return true;
     }
-    now->lock.unlock();
-    bucket = &its;
+    bucket = &its;  // it has been moved
   }
 }
 
@@ -132,14 +173,21 @@ int sleep_natively(Bucket* bucket, Waiter& waiter, Deadline limit) noexcept {
 int park(Bucket* bucket, Waiter& waiter, const char* what, Deadline limit, End end) noexcept {
   core::Hub& hub = *waiter.hub;
   core::Greenlet& self = *waiter.greenlet;
+  std::optional<Interrupts> interrupts;
+  std::optional<core::Hub::External> external;  // a handler may wake it
+  if (end == End::Interrupt && &self == &hub.main()) {
+    interrupts.emplace();
+    external.emplace(hub);
+  }
   std::uint16_t shield = end == End::Ignore ? 1 : 0;
   int result = 0;
   self.shields = static_cast<std::uint16_t>(self.shields + shield);
   while (waiter.told.load(std::memory_order_acquire) == 0) {
     core::Wake why = hub.try_park(what, -1, limit);
-    if (why == core::Wake::Notified) continue;
+    bool handled = interrupts.has_value() && interrupts->came();
+    if (why == core::Wake::Notified && !handled) continue;
     if (leave(bucket, waiter)) {
-      result = why == core::Wake::TimedOut ? ETIMEDOUT : ECANCELED;
+      result = handled ? EINTR : why == core::Wake::TimedOut ? ETIMEDOUT : ECANCELED;
       break;
     }
     // Told, and the message is on its way.
@@ -156,6 +204,19 @@ int park(Bucket* bucket, Waiter& waiter, const char* what, Deadline limit, End e
 
 int wait(const Word& word, std::uint32_t expected, const char* what, Deadline limit, End end,
          std::uint32_t bits) noexcept {
+  struct Expected {
+    const Word& word;
+    std::uint32_t value;
+  } as_expected{word, expected};
+  auto is = [](void* context) noexcept {
+    auto& here = *static_cast<Expected*>(context);
+    return here.word.load(std::memory_order_seq_cst) == here.value;
+  };
+  return wait_if(word, is, &as_expected, what, limit, end, bits);
+}
+
+int wait_if(const Word& word, bool (*waits)(void* context) noexcept, void* context,
+            const char* what, Deadline limit, End end, std::uint32_t bits) noexcept {
   int saved = errno;
   Waiter waiter;
   waiter.address = &word;
@@ -174,14 +235,14 @@ int wait(const Word& word, std::uint32_t expected, const char* what, Deadline li
   Bucket* bucket = &bucket_of(&word);
   // Counted before the word is looked at: who changes it and then finds nobody counted was first.
   bucket->waiting.fetch_add(1, std::memory_order_seq_cst);
-  bucket->lock.lock();
-  if (word.load(std::memory_order_seq_cst) != expected) {
-    bucket->waiting.fetch_sub(1, std::memory_order_relaxed);
-    bucket->lock.unlock();
-    return EAGAIN;
+  {
+    Inside locked(*bucket);
+    if (!waits(context)) {
+      bucket->waiting.fetch_sub(1, std::memory_order_relaxed);
+      return EAGAIN;
+    }
+    bucket->append(waiter);
   }
-  bucket->append(waiter);
-  bucket->lock.unlock();
   int result = waiter.hub == nullptr ? sleep_natively(bucket, waiter, limit)
                                      : park(bucket, waiter, what, limit, end);
   errno = saved;
@@ -192,58 +253,64 @@ int wake(const Word* word, int most, std::uint32_t bits) noexcept {
   std::atomic_thread_fence(std::memory_order_seq_cst);
   Bucket& bucket = bucket_of(word);
   if (bucket.waiting.load(std::memory_order_seq_cst) == 0) return 0;
+  if (inside) [[unlikely]] {
+    int place = deferred_count.fetch_add(1, std::memory_order_relaxed);
+    FERN_ASSERT(place < most_deferred,
+                "fern::monkey::lot::wake(): too many in handlers of signals");
+    deferred[place] = {word, most, bits};
+    return 0;
+  }
   int saved = errno;
   Told told;
   int count = 0;
-  bucket.lock.lock();
-  for (Waiter* waiter = bucket.first; waiter != nullptr && count < most;) {
-    Waiter* next = waiter->next;
-    if (waiter->address == word && (waiter->bits & bits) != 0) {
-      take(bucket, *waiter, told);
-      ++count;
+  {
+    Inside locked(bucket);
+    for (Waiter* waiter = bucket.first; waiter != nullptr && count < most;) {
+      Waiter* next = waiter->next;
+      if (waiter->address == word && (waiter->bits & bits) != 0) {
+        take(bucket, *waiter, told);
+        ++count;
+      }
+      waiter = next;
     }
-    waiter = next;
+    bucket.waiting.fetch_sub(static_cast<std::uint32_t>(count), std::memory_order_relaxed);
   }
-  bucket.waiting.fetch_sub(static_cast<std::uint32_t>(count), std::memory_order_relaxed);
-  bucket.lock.unlock();
   told.tell();
   errno = saved;
   return count;
 }
 
 int requeue(const Word* from, int most, const Word* to, int moved) noexcept {
+  if (from == to) return wake(from, most);
   int saved = errno;
   Bucket& source = bucket_of(from);
   Bucket& target = bucket_of(to);
-  Bucket* first = &source < &target ? &source : &target;
-  Bucket* second = &source < &target ? &target : &source;
   Told told;
   int woken = 0;
   int requeued = 0;
-  first->lock.lock();
-  if (second != first) second->lock.lock();
-  for (Waiter* waiter = source.first; waiter != nullptr;) {
-    Waiter* next = waiter->next;
-    if (waiter->address == from) {
-      if (woken < most) {
-        take(source, *waiter, told);
-        ++woken;
-      } else if (requeued < moved) {
-        source.remove(*waiter);
-        waiter->address = to;
-        target.append(*waiter);
-        ++requeued;
-      } else {
-        break;
+  {
+    Inside locked(source, target);
+    for (Waiter* waiter = source.first; waiter != nullptr;) {
+      Waiter* next = waiter->next;
+      if (waiter->address == from) {
+        if (woken < most) {
+          take(source, *waiter, told);
+          ++woken;
+        } else if (requeued < moved) {
+          source.remove(*waiter);
+          waiter->address = to;
+          target.append(*waiter);
+          ++requeued;
+        } else {
+          break;
+        }
       }
+      waiter = next;
     }
-    waiter = next;
+    target.waiting.fetch_add(static_cast<std::uint32_t>(requeued), std::memory_order_seq_cst);
+    source.waiting.fetch_sub(static_cast<std::uint32_t>(woken + requeued),
+                             std::memory_order_relaxed);
   }
-  auto left = static_cast<std::uint32_t>(woken + requeued);
-  target.waiting.fetch_add(static_cast<std::uint32_t>(requeued), std::memory_order_seq_cst);
-  source.waiting.fetch_sub(left, std::memory_order_relaxed);
-  if (second != first) second->lock.unlock();
-  first->lock.unlock();
   told.tell();
   errno = saved;
   return woken + requeued;

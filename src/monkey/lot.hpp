@@ -19,18 +19,25 @@ namespace fern::monkey::lot {
 using Word = std::atomic<std::uint32_t>;
 constexpr std::uint32_t any = 0xffffffff;
 
-// How a wait treats what ends greenlets. A lock cannot say that it was not got: it waits on.
-enum class End { Refuse, Ignore };
+// How a wait treats what ends greenlets. A lock cannot say that it was not got: it waits on. With
+// Interrupt handlers of signals without SA_RESTART end it too.
+enum class End { Refuse, Interrupt, Ignore };
 
 // wait() waits at the word while it is `expected`, until woken with a bit of `bits`. 0 when woken,
-// else an errno: EAGAIN when the word is another, ETIMEDOUT when the limit has passed, ECANCELED
-// when the greenlet is to end (a Timeout scope that has expired looks the same). From any thread;
-// one without a hub, or in a native scope, sleeps natively.
+// else an errno: EAGAIN when the word is another, ETIMEDOUT when the limit has passed, EINTR,
+// ECANCELED when the greenlet is to end (a Timeout scope that has expired looks the same). From any
+// thread; one without a hub, or in a native scope, sleeps natively.
 int wait(const Word& word, std::uint32_t expected, const char* what, Deadline limit = {},
          End end = End::Refuse, std::uint32_t bits = any) noexcept;
 
+// wait_if() is wait() for whoever finds that `waits(context)` holds, which is called with the
+// bucket of the word locked, and may change what it likes but neither wait nor wake. EAGAIN if not.
+int wait_if(const Word& word, bool (*waits)(void* context) noexcept, void* context,
+            const char* what, Deadline limit = {}, End end = End::Refuse,
+            std::uint32_t bits = any) noexcept;
+
 // wake() wakes so many of those who wait at the word, first come first; returns how many. The word
-// may be gone already: only its address counts.
+// may be gone already: only its address counts. Handlers of signals may call it.
 int wake(const Word* word, int most, std::uint32_t bits = any) noexcept;
 
 // requeue() wakes the first `most` and lets the next `moved` wait at another word instead.

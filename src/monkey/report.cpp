@@ -23,7 +23,7 @@ constexpr struct {
 } parts[] = {
     {Part::Time, "Time"},   {Part::Sockets, "Sockets"}, {Part::Select, "Select"},
     {Part::Dns, "Dns"},     {Part::Os, "Os"},           {Part::Files, "Files"},
-    {Part::Stdio, "Stdio"}, {Part::Signals, "Signals"},
+    {Part::Stdio, "Stdio"}, {Part::Signals, "Signals"}, {Part::Threads, "Threads"},
 };
 
 using Names = std::set<std::string>;

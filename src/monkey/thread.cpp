@@ -8,8 +8,8 @@
 #include "monkey/keys.hpp"
 #include "monkey/masks.hpp"
 #include "monkey/state.hpp"
+#include "monkey/times.hpp"
 #include "monkey/tls.hpp"
-#include "monkey/until.hpp"
 #include "monkey/wait.hpp"
 
 #include <fern/greenlet.hpp>
@@ -19,9 +19,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <climits>
-#include <cstdio>
+#include <csetjmp>
 #include <cstdlib>
-#include <cstring>
 #include <mutex>
 #include <new>
 #include <utility>
@@ -65,10 +64,6 @@ void give_record(Thread& thread) noexcept {
   records.free = &thread;
 }
 
-void drop_claim(Thread& thread) noexcept {
-  if (thread.claims.fetch_sub(1, std::memory_order_acq_rel) == 1) give_record(thread);
-}
-
 void enlist(Thread& thread) noexcept {
   std::lock_guard guard(records.lock);
   thread.id = 0x40000000u | static_cast<std::uint32_t>(++records.made & 0x3fffffff);
@@ -94,6 +89,20 @@ std::uint32_t native_id() noexcept {
 }
 
 }  // namespace
+
+void drop_claim(Thread& thread) noexcept {
+  if (thread.claims.fetch_sub(1, std::memory_order_acq_rel) == 1) give_record(thread);
+}
+
+core::Hub* hub_of(Thread& thread) noexcept {
+  std::lock_guard guard(records.lock);
+  return thread.greenlet != nullptr ? thread.hub : nullptr;
+}
+
+core::Stack stack_of(Thread& thread) noexcept {
+  std::lock_guard guard(records.lock);
+  return thread.greenlet != nullptr ? core::stack_of(*thread.greenlet) : core::Stack();
+}
 
 Thread* self() noexcept {
   core::Hub* hub = core::Hub::left();  // in a fork's child too
@@ -141,69 +150,19 @@ void threads_forked() noexcept {
   records.free = nullptr;
   records.first = me;
   records.alive = me == nullptr ? 0 : 1;
-  records.made = records.peak = records.alive;
+  records.peak = records.alive;  // but ids go on: ours is one of them
   if (me != nullptr) me->next = me->previous = nullptr;
 }
 
-// --- unwinding --------------------------------------------------------------------------------
-
-struct CleanupBuffer {
-  std::jmp_buf* jump() noexcept { return reinterpret_cast<std::jmp_buf*>(this); }
-  // As <pthread.h> has it: the registers and a flag, then four pointers for the library.
-  long registers[8];
-  int mask_was_saved;
-  CleanupBuffer* outer;
-  void* room[3];
-};
-static_assert(sizeof(CleanupBuffer) == sizeof(__pthread_unwind_buf_t));
-
 namespace {
 
-// Asked at each frame, from the innermost, with the stack pointer that the frame has there. A
-// function with a cleanup buffer has been passed when that is above the buffer.
-_Unwind_Reason_Code stop(int, _Unwind_Action actions, _Unwind_Exception_Class, _Unwind_Exception*,
-                         _Unwind_Context* context, void* argument) {
-  auto& thread = *static_cast<Thread*>(argument);
-  auto* frame = reinterpret_cast<char*>(_Unwind_GetCFA(context));
-  bool end = (actions & _UA_END_OF_STACK) != 0 || frame > thread.frame;
-  CleanupBuffer* cleanup = thread.cleanup;
-  if (cleanup != nullptr && (end || reinterpret_cast<char*>(cleanup) < frame)) {
-    _longjmp(*cleanup->jump(), 1);
-  }
-  if (end) _longjmp(thread.out, 1);
-  return _URC_NO_REASON;
-}
-
-[[noreturn]] void unwind(Thread& thread) {
-  std::memset(&thread.unwinding, 0, sizeof thread.unwinding);
-  thread.unwinding.exception_cleanup = [](_Unwind_Reason_Code, _Unwind_Exception*) {
-    std::fputs("fern: the end of a thread was caught and not thrown on\n", stderr);
-    std::abort();
-  };
-  _Unwind_ForcedUnwind(&thread.unwinding, stop, &thread);
-  // Nothing to unwind by: a frame without tables.
-  _longjmp(thread.out, 1);
-}
-
-// What a cancelled wait has left pending is done now.
-void act(Thread& thread) noexcept {
-  thread.cancel_acted = true;
-  core::Greenlet& greenlet = *thread.greenlet;
-  greenlet.pending &= static_cast<std::uint8_t>(~core::pending_kill);
-  greenlet.told &= static_cast<std::uint8_t>(~core::pending_kill);
-  greenlet.kill_exception = nullptr;
-}
-
+// In glibc's order: thread_locals, then keys.
 void end(Thread& thread) noexcept {
-  thread.cancel_acted = true;  // no cancellation point in what follows is one
+  cancel_ended(thread);
+  thread_tls_destroy(thread);
   run_key_destructors(thread);
   thread_tls_ended(thread);
   core::Greenlet& greenlet = *thread.greenlet;
-  if (thread.cancelled.load(std::memory_order_relaxed)) {
-    act(thread);
-    cancels.fetch_sub(1, std::memory_order_relaxed);
-  }
-  if (std::exchange(thread.cancel_disabled, false)) --greenlet.shields;
   greenlet.timer = nullptr;
   {
     std::lock_guard guard(records.lock);  // pthread_cancel looks
@@ -237,22 +196,12 @@ void body(Thread* thread) noexcept {
     thread->greenlet = &greenlet;
   }
   thread_tls_began(*thread);
+  cancel_began(*thread);
   if (_setjmp(thread->out) == 0) run(*thread);
   end(*thread);
 }
 
 }  // namespace
-
-void end_if_cancelled() {
-  if (cancels.load(std::memory_order_relaxed) == 0) [[likely]]
-    return;
-  Thread* thread = self();
-  if (thread == nullptr || thread->cancel_acted || thread->cancel_disabled) return;
-  if (!thread->cancelled.load(std::memory_order_acquire)) return;
-  act(*thread);
-  thread->result = PTHREAD_CANCELED;
-  unwind(*thread);
-}
 
 namespace replaced {
 namespace {
@@ -310,17 +259,6 @@ int pthread_create(pthread_t* handle, const pthread_attr_t* attributes, void* (*
   thread_tls_free(*thread);
   give_record(*thread);
   return EAGAIN;
-}
-
-void pthread_exit(void* value) {
-  if (Thread* thread = self()) {
-    thread->result = value;
-    thread->cancel_acted = true;
-    unwind(*thread);
-  }
-  if (goes_green(Part::Threads)) main_exits();
-  native::pthread_exit(value);
-  __builtin_unreachable();
 }
 
 pthread_t pthread_self() {
@@ -388,199 +326,6 @@ int pthread_detach(pthread_t handle) {
   if (!thread->joinable.exchange(false, std::memory_order_acq_rel)) return EINVAL;
   drop_claim(*thread);
   return 0;
-}
-
-// --- cancelling -------------------------------------------------------------------------------
-
-namespace {
-
-struct CancelMessage : fern::detail::Remote {
-  Thread* thread = nullptr;
-};
-
-// In the thread's hub.
-void deliver(Thread& thread) noexcept {
-  if (thread.greenlet != nullptr) core::kill(*thread.greenlet, nullptr);
-}
-
-}  // namespace
-
-int pthread_cancel(pthread_t handle) {
-  Thread* thread = thread_of(handle);
-  if (thread == nullptr) return native::pthread_cancel(handle);
-  if (thread->ended.load(std::memory_order_acquire) != 0) return 0;
-  if (thread->cancelled.exchange(true, std::memory_order_acq_rel)) return 0;
-  cancels.fetch_add(1, std::memory_order_relaxed);
-  core::Hub* hub = nullptr;
-  {
-    std::lock_guard guard(records.lock);
-    if (thread->greenlet != nullptr) hub = thread->hub;
-  }
-  if (hub == nullptr) return 0;  // it has not begun, and will see
-  if (hub == core::Hub::here()) {
-    deliver(*thread);
-    if (thread == self() && thread->cancel_type == PTHREAD_CANCEL_ASYNCHRONOUS) end_if_cancelled();
-    return 0;
-  }
-  auto* message = new (std::nothrow) CancelMessage;
-  if (message == nullptr) return 0;  // at its next wait
-  message->thread = thread;
-  thread->claims.fetch_add(1, std::memory_order_relaxed);
-  message->run = [](fern::detail::Remote* remote) noexcept {
-    auto* arrived = static_cast<CancelMessage*>(remote);
-    deliver(*arrived->thread);
-    drop_claim(*arrived->thread);
-    delete arrived;
-  };
-  hub->post(*message);
-  return 0;
-}
-
-void pthread_testcancel() {
-  if (self() == nullptr) return native::pthread_testcancel();
-  end_if_cancelled();
-}
-
-int pthread_setcancelstate(int state, int* before) {
-  Thread* thread = self();
-  if (thread == nullptr) return native::pthread_setcancelstate(state, before);
-  if (state != PTHREAD_CANCEL_ENABLE && state != PTHREAD_CANCEL_DISABLE) return EINVAL;
-  bool disable = state == PTHREAD_CANCEL_DISABLE;
-  if (before != nullptr) {
-    *before = thread->cancel_disabled ? PTHREAD_CANCEL_DISABLE : PTHREAD_CANCEL_ENABLE;
-  }
-  if (disable != thread->cancel_disabled) {
-    core::Greenlet& greenlet = *thread->greenlet;
-    greenlet.shields = static_cast<std::uint16_t>(greenlet.shields + (disable ? 1 : -1));
-    thread->cancel_disabled = disable;
-  }
-  return 0;
-}
-
-int pthread_setcanceltype(int type, int* before) {
-  Thread* thread = self();
-  if (thread == nullptr) return native::pthread_setcanceltype(type, before);
-  if (type != PTHREAD_CANCEL_DEFERRED && type != PTHREAD_CANCEL_ASYNCHRONOUS) return EINVAL;
-  if (before != nullptr) *before = thread->cancel_type;
-  thread->cancel_type = type;
-  if (type == PTHREAD_CANCEL_ASYNCHRONOUS) end_if_cancelled();
-  return 0;
-}
-
-// What pthread_cleanup_push makes of code that was compiled without exceptions.
-void __pthread_register_cancel(__pthread_unwind_buf_t* buffer) {
-  Thread* thread = self();
-  if (thread == nullptr) return native::__pthread_register_cancel(buffer);
-  auto* cleanup = reinterpret_cast<CleanupBuffer*>(buffer);
-  cleanup->outer = thread->cleanup;
-  thread->cleanup = cleanup;
-}
-
-void __pthread_unregister_cancel(__pthread_unwind_buf_t* buffer) {
-  Thread* thread = self();
-  if (thread == nullptr) return native::__pthread_unregister_cancel(buffer);
-  thread->cleanup = reinterpret_cast<CleanupBuffer*>(buffer)->outer;
-}
-
-void __pthread_unwind_next(__pthread_unwind_buf_t* buffer) {
-  Thread* thread = self();
-  if (thread == nullptr) return native::__pthread_unwind_next(buffer);
-  thread->cleanup = reinterpret_cast<CleanupBuffer*>(buffer)->outer;
-  unwind(*thread);
-}
-
-// --- what is known of a thread ----------------------------------------------------------------
-
-int pthread_setname_np(pthread_t handle, const char* name) {
-  Thread* thread = thread_of(handle);
-  if (thread == nullptr) return native::pthread_setname_np(handle, name);
-  if (std::strlen(name) >= sizeof thread->name) return ERANGE;
-  std::strcpy(thread->name, name);
-  return 0;
-}
-
-int pthread_getname_np(pthread_t handle, char* name, size_t size) {
-  Thread* thread = thread_of(handle);
-  if (thread == nullptr) return native::pthread_getname_np(handle, name, size);
-  if (size < sizeof thread->name) return ERANGE;
-  if (thread->name[0] != '\0') {
-    std::strcpy(name, thread->name);
-    return 0;
-  }
-  return native::pthread_getname_np(native::pthread_self(), name, size);
-}
-
-int pthread_getattr_np(pthread_t handle, pthread_attr_t* attributes) {
-  Thread* thread = thread_of(handle);
-  if (thread == nullptr) return native::pthread_getattr_np(handle, attributes);
-  if (int error = pthread_attr_init(attributes); error != 0) return error;
-  pthread_attr_setdetachstate(
-      attributes, thread->joinable.load() ? PTHREAD_CREATE_JOINABLE : PTHREAD_CREATE_DETACHED);
-  pthread_attr_setguardsize(attributes, thread->guard_size);
-  std::lock_guard guard(records.lock);
-  if (thread->greenlet != nullptr) {
-    core::Stack stack = core::stack_of(*thread->greenlet);
-    pthread_attr_setstack(attributes, stack.bottom, stack.size());
-  } else {
-    pthread_attr_setstacksize(attributes, thread->stack_size);
-  }
-  return 0;
-}
-
-// All green threads of a hub run where its OS thread may.
-int pthread_setaffinity_np(pthread_t handle, size_t size, const cpu_set_t* set) {
-  if (thread_of(handle) == nullptr) return native::pthread_setaffinity_np(handle, size, set);
-  cpu_set_t possible;
-  CPU_ZERO(&possible);
-  if (sched_getaffinity(0, sizeof possible, &possible) != 0) return errno;
-  for (std::size_t cpu = 0; cpu < std::min(size, sizeof possible) * 8; ++cpu) {
-    if (CPU_ISSET_S(cpu, size, set) && CPU_ISSET(cpu, &possible)) return 0;
-  }
-  return EINVAL;
-}
-
-int pthread_getaffinity_np(pthread_t handle, size_t size, cpu_set_t* set) {
-  if (thread_of(handle) == nullptr) return native::pthread_getaffinity_np(handle, size, set);
-  std::memset(set, 0, size);
-  return sched_getaffinity(0, size, set) < 0 ? errno : 0;
-}
-
-int pthread_getcpuclockid(pthread_t handle, clockid_t* clock) {
-  if (thread_of(handle) == nullptr) return native::pthread_getcpuclockid(handle, clock);
-  *clock = CLOCK_THREAD_CPUTIME_ID;  // of the OS thread, whose time all its green threads share
-  return 0;
-}
-
-int pthread_getschedparam(pthread_t handle, int* policy, sched_param* parameters) {
-  if (thread_of(handle) == nullptr)
-    return native::pthread_getschedparam(handle, policy, parameters);
-  return native::pthread_getschedparam(native::pthread_self(), policy, parameters);
-}
-
-int pthread_setschedparam(pthread_t handle, int policy, const sched_param* parameters) {
-  if (thread_of(handle) == nullptr)
-    return native::pthread_setschedparam(handle, policy, parameters);
-  return policy == SCHED_OTHER && parameters->sched_priority == 0 ? 0 : EPERM;
-}
-
-int pthread_setschedprio(pthread_t handle, int priority) {
-  if (thread_of(handle) == nullptr) return native::pthread_setschedprio(handle, priority);
-  return priority == 0 ? 0 : EPERM;
-}
-
-// A signal for a green thread is one for the OS thread that takes the signals.
-int pthread_kill(pthread_t handle, int signal) {
-  Thread* thread = thread_of(handle);
-  if (thread == nullptr) return native::pthread_kill(handle, signal);
-  if (signal < 0 || signal >= NSIG) return EINVAL;
-  if (thread->ended.load(std::memory_order_acquire) != 0 || signal == 0) return 0;
-  return native::pthread_kill(main_thread(), signal);
-}
-
-int pthread_sigqueue(pthread_t handle, int signal, const sigval value) {
-  Thread* thread = thread_of(handle);
-  if (thread == nullptr) return native::pthread_sigqueue(handle, signal, value);
-  return native::pthread_sigqueue(main_thread(), signal, value);
 }
 
 }  // namespace replaced

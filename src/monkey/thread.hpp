@@ -4,13 +4,15 @@
 // a thread. A pthread_t of one is its address; others are glibc's and are handed on.
 //
 //   Thread (heap, until it has been joined, or has ended detached)
-//     ^ Greenlet::thread
-//   greenlet --> body(): start(arg); keys' destructors; ended = 1, lot::wake
+//     ^ Greenlet::timer, once it runs
+//   greenlet --> body(): start(arg); thread_locals' and keys' destructors; ended = 1, lot::wake
 //
-// A native thread, and main, have one too as soon as they need it: for keys and identity glibc's
-// own pthread_self serves them.
+// Main and native threads have none: glibc's own serve them.
 
+#include "core/context.hpp"
 #include "monkey/lot.hpp"
+
+#include <fern/detail/wait_queue.hpp>
 
 #include <pthread.h>
 #include <unwind.h>
@@ -52,7 +54,6 @@ struct Thread {
   char name[16] = {};
   std::size_t stack_size = 0;
   std::size_t guard_size = 0;
-  cpu_set_t affinity;
   KeyValue* values = nullptr;  // of keys, keys.cpp
   std::uint32_t value_count = 0;
   CleanupBuffer* cleanup = nullptr;
@@ -63,6 +64,11 @@ struct Thread {
   sigset_t blocked;        // by pthread_sigmask
   Thread* next = nullptr;  // in the list of all
   Thread* previous = nullptr;
+
+  // To its hub, from pthread_cancel in another: at most one.
+  struct Cancelling : fern::detail::Remote {
+    Thread* thread = nullptr;
+  } cancelling;
 };
 
 // self() is the Thread that runs; null in main and in native threads.
@@ -73,6 +79,17 @@ Thread* thread_of(pthread_t thread) noexcept;
 
 // self_id() names the running thread, green or native, to locks: never 0, never twice at once.
 std::uint32_t self_id() noexcept;
+
+// hub_of() is where the thread runs, null before it does and after. stack_of() is its stack then.
+// drop_claim() is called by who will not use the record any more.
+core::Hub* hub_of(Thread& thread) noexcept;
+core::Stack stack_of(Thread& thread) noexcept;
+void drop_claim(Thread& thread) noexcept;
+
+// cancel_began() and cancel_ended() are for the thread itself: at its start, when it may have been
+// cancelled already, and when it is too late for that. cancel.cpp.
+void cancel_began(Thread& thread) noexcept;
+void cancel_ended(Thread& thread) noexcept;
 
 // end_if_cancelled() ends the running thread if pthread_cancel was called for it and it has not
 // disabled that: at the cancellation points, which waits are. It does not return then, but unwinds.

@@ -2,6 +2,9 @@
 
 // libc's times and ours.
 
+#include <fern/deadline.hpp>
+
+#include <cerrno>
 #include <chrono>
 #include <cstdint>
 #include <ctime>
@@ -28,6 +31,23 @@ inline std::chrono::nanoseconds to_chrono(const timespec& time) noexcept {
 inline timespec to_timespec(std::chrono::nanoseconds time) noexcept {
   if (time.count() <= 0) return {};
   return {time.count() / nanoseconds_of_a_second, time.count() % nanoseconds_of_a_second};
+}
+
+// until() makes a Deadline of a time of the clock; 0, or EINVAL for what is no time. That the clock
+// is set meanwhile is not noticed.
+inline int until(clockid_t clock, const timespec& time, Deadline& limit) noexcept {
+  if (time.tv_nsec < 0 || time.tv_nsec >= nanoseconds_of_a_second) return EINVAL;
+  if (time.tv_sec < 0) {
+    limit = Deadline::past();
+    return 0;
+  }
+  timespec now{};
+  clock_gettime(clock, &now);
+  std::int64_t left = 0;
+  if (__builtin_mul_overflow(time.tv_sec - now.tv_sec, nanoseconds_of_a_second, &left)) return 0;
+  left += time.tv_nsec - now.tv_nsec;
+  limit = std::chrono::nanoseconds(left);
+  return 0;
 }
 
 }  // namespace fern::monkey

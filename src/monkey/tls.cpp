@@ -233,10 +233,13 @@ void thread_tls_began(Thread& thread) noexcept {
   glibc.init_ctype();
 }
 
+void thread_tls_destroy(Thread& thread) noexcept {
+  if (thread.tls != nullptr) glibc.call_destructors();
+}
+
 // From here on the thread is in the OS thread's block again.
 void thread_tls_ended(Thread& thread) noexcept {
   if (thread.tls == nullptr) return;
-  glibc.call_destructors();
   core::Hub& hub = *core::Hub::here();
   move_to(hub.thread_pointer);
   hub.use_eh(core::eh_globals());
@@ -250,6 +253,7 @@ bool uses_tls() noexcept { return false; }
 bool thread_tls_make(Thread&) noexcept { return true; }
 void thread_tls_free(Thread&) noexcept {}
 void thread_tls_began(Thread&) noexcept {}
+void thread_tls_destroy(Thread&) noexcept {}
 void thread_tls_ended(Thread&) noexcept {}
 
 #endif

@@ -17,12 +17,12 @@ const char* use_tls() noexcept;
 bool uses_tls() noexcept;
 
 // thread_tls_make() gives a new thread its block, if blocks are used; false when memory is out.
-// thread_tls_free() takes back that of one which never began. thread_tls_began() and
-// thread_tls_ended() are called in the thread: the latter runs the destructors of its
-// thread_locals.
+// thread_tls_free() takes back that of one which never began. The others are called in the thread:
+// thread_tls_destroy() runs the destructors of its thread_locals.
 bool thread_tls_make(Thread& thread) noexcept;
 void thread_tls_free(Thread& thread) noexcept;
 void thread_tls_began(Thread& thread) noexcept;
+void thread_tls_destroy(Thread& thread) noexcept;
 void thread_tls_ended(Thread& thread) noexcept;
 
 }  // namespace fern::monkey

@@ -45,10 +45,13 @@ namespace fern::monkey {
 
 namespace {
 
-// A call that succeeds leaves errno alone, whatever its green twin has tried on its way.
+// A call of the green twin. One that succeeds leaves errno alone, whatever it has tried on its way.
+// It is a cancellation point before it begins, and when it has failed: what has come is kept.
 template <class Call>
-auto errno_kept(Call call) noexcept {
+auto green_call(Call call) {
   using Result = decltype(call());
+  bool cancellable = threads_green();
+  if (cancellable) end_if_cancelled();
   int before = errno;
   if constexpr (std::is_void_v<Result>) {
     call();
@@ -63,20 +66,14 @@ auto errno_kept(Call call) noexcept {
     } else if constexpr (std::is_same_v<Result, unsigned>) {
       done = result == 0;
     }
-    if (done) errno = before;
+    if (done) {
+      errno = before;
+    } else if (cancellable) {
+      end_if_cancelled();
+    }
     return result;
   }
 }
-
-// A cancelled thread unwinds out of the wrapper, when its wait has ended.
-struct CancellationPoint {
-  CancellationPoint() = default;
-  CancellationPoint(const CancellationPoint&) = delete;
-  CancellationPoint& operator=(const CancellationPoint&) = delete;
-  ~CancellationPoint() noexcept(false) {
-    if (threads_green()) end_if_cancelled();
-  }
-};
 
 }  // namespace
 
@@ -92,8 +89,7 @@ struct CancellationPoint {
     if (!goes_green(Part::part)) [[likely]]                   \
       return native::name arguments;                          \
     green_calls.fetch_add(1, std::memory_order_relaxed);      \
-    CancellationPoint point;                                  \
-    return errno_kept([&] { return green::name arguments; }); \
+    return green_call([&] { return green::name arguments; }); \
   }
 #define FERN_REPLACED(result, name, parameters, arguments) \
   FERN_DEFINE(result, name, parameters) {                  \

@@ -103,6 +103,24 @@ static void cancelled(void* (*start)(void*), void* argument) {
   CHECK(result == PTHREAD_CANCELED);
 }
 
+static void* forever(void* unused) {
+  (void)unused;
+  for (;;) pause();
+  return NULL;
+}
+
+static void cleans_with_a_wait(void* count) {
+  usleep(1000);
+  ++*(int*)count;
+}
+
+static void* waits_in_its_cleanup(void* count) {
+  pthread_cleanup_push(cleans_with_a_wait, count);
+  pthread_exit(NULL);
+  pthread_cleanup_pop(0);
+  return NULL;
+}
+
 static void destroys(void* value) { cleaned += (int)(long)value; }
 
 int main(void) {
@@ -144,5 +162,17 @@ int main(void) {
   CHECK(pthread_create(&thread, NULL, exits_deep, NULL) == 0);
   CHECK(pthread_join(thread, &result) == 0 && result == (void*)11 && cleaned == 5);
   puts("exit");
+  for (int i = 0; i < 20; ++i) {
+    CHECK(pthread_create(&thread, NULL, forever, NULL) == 0);
+    CHECK(pthread_cancel(thread) == 0);
+    CHECK(pthread_join(thread, &result) == 0 && result == PTHREAD_CANCELED);
+  }
+  puts("before it began");
+  int waited = 0;
+  CHECK(pthread_create(&thread, NULL, waits_in_its_cleanup, &waited) == 0);
+  usleep(300);
+  pthread_cancel(thread);
+  CHECK(pthread_join(thread, NULL) == 0 && waited == 1);
+  puts("in its cleanup");
   return 0;
 }

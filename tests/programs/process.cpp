@@ -1,13 +1,17 @@
 // The whole process: fork, exec, exit codes, atexit, signals, and main that leaves first.
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -42,6 +46,58 @@ int makes_threads() {
 
 int executes() {
   execl("/bin/sh", "sh", "-c", "test -z \"$FERN_RUN$LD_PRELOAD\" && exit 5", nullptr);
+  return 1;
+}
+
+// The child's locks tell its threads apart, the one that forked as well.
+int locks() {
+  static std::recursive_mutex mutex;
+  std::atomic<bool> free{true};
+  mutex.lock();
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 300; ++i) {
+    threads.emplace_back([&free] {
+      if (mutex.try_lock()) {
+        free = false;
+        mutex.unlock();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  mutex.unlock();
+  return free ? 4 : 1;
+}
+
+sem_t semaphore;
+void posts(int) { sem_post(&semaphore); }
+void does_not(int) {}
+
+void handlers() {
+  CHECK(sem_init(&semaphore, 0, 0) == 0);
+  struct sigaction action{};
+  action.sa_handler = posts;
+  CHECK(sigaction(SIGALRM, &action, nullptr) == 0);
+  itimerval soon{};
+  soon.it_value.tv_usec = 20'000;
+  CHECK(setitimer(ITIMER_REAL, &soon, nullptr) == 0);
+  while (sem_wait(&semaphore) != 0) CHECK(errno == EINTR);
+  action.sa_handler = does_not;
+  CHECK(sigaction(SIGALRM, &action, nullptr) == 0);
+  CHECK(setitimer(ITIMER_REAL, &soon, nullptr) == 0);
+  CHECK(sem_wait(&semaphore) == -1 && errno == EINTR);
+  puts("handlers ok");
+}
+
+// A mask that is a thread's own goes to its child.
+int is_blocked() {
+  sigset_t now;
+  CHECK(sigprocmask(SIG_SETMASK, nullptr, &now) == 0);
+  return sigismember(&now, SIGHUP) * 2 + sigismember(&now, SIGTERM);
+}
+
+int program_is_blocked() {
+  execl("/bin/sh", "sh", "-c", "grep SigBlk /proc/self/status | grep -q '0000001$' && exit 8",
+        nullptr);
   return 1;
 }
 
@@ -99,5 +155,15 @@ int main(int argc, char** argv) {
            return 0;
          }));
   signals();
+  handlers();
+  std::thread([] { printf("a child's locks: %d\n", child_of(locks)); }).join();
+  std::thread([] {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGHUP);
+    CHECK(pthread_sigmask(SIG_SETMASK, &set, nullptr) == 0);
+    printf("a child's mask: %d\n", child_of(is_blocked));
+    printf("its program's: %d\n", child_of(program_is_blocked));
+  }).join();
   return 0;
 }

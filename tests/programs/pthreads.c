@@ -317,6 +317,73 @@ static void others(void) {
   puts("barriers, spin locks and semaphores ok");
 }
 
+static void* comes(void* meeting) {
+  if (pthread_barrier_wait((pthread_barrier_t*)meeting) == PTHREAD_BARRIER_SERIAL_THREAD) {
+    CHECK(pthread_barrier_destroy((pthread_barrier_t*)meeting) == 0);
+    memset(meeting, 0xff, sizeof(pthread_barrier_t));
+  }
+  return NULL;
+}
+
+static void barriers_go(void) {
+  for (int i = 0; i < 100; ++i) {
+    pthread_barrier_t meeting;
+    pthread_t threads[4];
+    CHECK(pthread_barrier_init(&meeting, NULL, 4) == 0);
+    for (int k = 0; k < 4; ++k) CHECK(pthread_create(&threads[k], NULL, comes, &meeting) == 0);
+    for (int k = 0; k < 4; ++k) CHECK(pthread_join(threads[k], NULL) == 0);
+  }
+  puts("barriers go");
+}
+
+static void* tries_to_write(void* lock) {
+  struct timespec soon = in_ms(CLOCK_REALTIME, 3);
+  CHECK(pthread_rwlock_timedwrlock((pthread_rwlock_t*)lock, &soon) == ETIMEDOUT);
+  return NULL;
+}
+
+static void* reads(void* lock) {
+  CHECK(pthread_rwlock_rdlock((pthread_rwlock_t*)lock) == 0);
+  CHECK(pthread_rwlock_unlock((pthread_rwlock_t*)lock) == 0);
+  return NULL;
+}
+
+/* Readers behind a writer that gives up. */
+static void kinds(void) {
+  pthread_rwlockattr_t kind;
+  pthread_rwlockattr_init(&kind);
+  pthread_rwlockattr_setkind_np(&kind, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+  pthread_rwlock_t lock;
+  CHECK(pthread_rwlock_init(&lock, &kind) == 0);
+  pthread_t threads[4];
+  for (int i = 0; i < 20; ++i) {
+    CHECK(pthread_rwlock_rdlock(&lock) == 0);
+    CHECK(pthread_create(&threads[0], NULL, tries_to_write, &lock) == 0);
+    usleep(500);
+    for (int k = 1; k < 4; ++k) CHECK(pthread_create(&threads[k], NULL, reads, &lock) == 0);
+    for (int k = 0; k < 4; ++k) CHECK(pthread_join(threads[k], NULL) == 0);
+    CHECK(pthread_rwlock_unlock(&lock) == 0);
+  }
+  CHECK(pthread_rwlock_destroy(&lock) == 0);
+  pthread_rwlockattr_setkind_np(&kind, PTHREAD_RWLOCK_PREFER_WRITER_NP);
+  CHECK(pthread_rwlock_init(&lock, &kind) == 0);
+  CHECK(pthread_rwlock_rdlock(&lock) == 0);
+  CHECK(pthread_create(&threads[0], NULL, tries_to_write, &lock) == 0);
+  usleep(500);
+  CHECK(pthread_rwlock_rdlock(&lock) == 0); /* in spite of its name */
+  CHECK(pthread_join(threads[0], NULL) == 0);
+  CHECK(pthread_rwlock_unlock(&lock) == 0 && pthread_rwlock_unlock(&lock) == 0);
+  pthread_rwlockattr_setpshared(&kind, PTHREAD_PROCESS_SHARED);
+  CHECK(pthread_rwlock_destroy(&lock) == 0 && pthread_rwlock_init(&lock, &kind) == 0);
+  CHECK(pthread_rwlock_rdlock(&lock) == 0);
+  CHECK(pthread_create(&threads[0], NULL, tries_to_write, &lock) == 0);
+  CHECK(pthread_join(threads[0], NULL) == 0);
+  CHECK(pthread_rwlock_unlock(&lock) == 0);
+  CHECK(pthread_rwlock_destroy(&lock) == 0);
+  pthread_rwlockattr_destroy(&kind);
+  puts("kinds ok");
+}
+
 /* --- keys and once --------------------------------------------------------------------------- */
 
 static pthread_key_t key;
@@ -374,6 +441,8 @@ int main(void) {
   conditions();
   read_write();
   others();
+  barriers_go();
+  kinds();
   keys();
   return 0;
 }

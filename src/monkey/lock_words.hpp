@@ -1,0 +1,57 @@
+#pragma once
+
+// What the locks of pthreads have in common, once threads are green.
+//
+// They stand in the memory of their own objects: a word that is 0 when free, and the lot. Greenlets
+// and native threads use the same words, so all threads of the process come here. The words keep
+// the meaning that glibc 2.36 gives them, so that a lock which was initialised statically, or taken
+// before, is right. What is shared between processes, robust, or has a priority protocol stays
+// glibc's: a greenlet that has to wait for one asks again and again (ask_until), but for condition
+// variables and barriers, which cannot be asked: they block the OS thread.
+
+#include "core/hub.hpp"
+#include "monkey/lot.hpp"
+#include "monkey/state.hpp"
+
+#include <fern/deadline.hpp>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstddef>
+#include <ctime>
+
+namespace fern::monkey {
+
+inline lot::Word& word_at(void* object, std::size_t offset = 0) noexcept {
+  return *reinterpret_cast<lot::Word*>(static_cast<char*>(object) + offset);
+}
+
+inline bool waits_for(clockid_t clock) noexcept {
+  return clock == CLOCK_REALTIME || clock == CLOCK_MONOTONIC;
+}
+
+// ask_until() asks until `ask` is neither EBUSY nor EAGAIN, and at most until the limit: ETIMEDOUT.
+// In a green thread; what is to end it waits until it has the lock, or is too late.
+template <class Ask>
+int ask_until(const char* what, Deadline limit, Ask ask) noexcept {
+  auto pause = std::chrono::microseconds(50);
+  core::Hub& hub = *core::Hub::here();
+  for (;;) {
+    int error = ask();
+    if (error != EBUSY && error != EAGAIN) return error;
+    if (limit.expired()) return ETIMEDOUT;
+    Deadline soon = pause;
+    ++hub.running().shields;
+    hub.try_park(what, -1, std::min(soon, limit));
+    --hub.running().shields;
+    pause = std::min(pause * 2, std::chrono::microseconds(10'000));
+  }
+}
+
+// blocks_natively() counts a wait of a green thread that keeps all others from running.
+inline void blocks_natively() noexcept {
+  if (goes_green(Part::Threads)) native_blocks.fetch_add(1, std::memory_order_relaxed);
+}
+
+}  // namespace fern::monkey
