@@ -297,7 +297,9 @@ void FdTable::on_poll(void* table, int fd, std::uint32_t events) noexcept {
       still |= waiter->events;
     }
   }
-  if (still != 0) entry->awake = self.set_.arm(self.hub_.loop(), fd, still, true) == 0;
+  if (still == 0) return;
+  entry->awake = self.set_.arm(self.hub_.loop(), fd, still, true) == 0;
+  if (!entry->awake) wake_all(entry->lists[FdEntry::Pollers]);  // their next looks will tell why
 }
 
 std::vector<core::Hub*> FdTable::others_of(FdSlot::View view) {
