@@ -1,5 +1,6 @@
 // The detector names who blocks a thread, and nobody else.
 
+#include "children.hpp"
 #include "support.hpp"
 
 #include <fern/fern.hpp>
@@ -160,6 +161,19 @@ TEST_F(BlockingDetectorTest, DetectorsDoNotHoldBackALoopExit) {
 
 TEST_F(BlockingDetectorTest, ALimitOfNothingIsRefused) {
   EXPECT_THROW(BlockingDetector(0ms), std::invalid_argument);
+}
+
+TEST_F(BlockingDetectorTest, WorksInTheChildOfAForkToo) {
+  if (!fern::testing::children_may_switch) GTEST_SKIP() << "TSan cannot follow the child";
+  Reports parents;
+  BlockingDetector parent(50ms, parents.taker());
+  EXPECT_TRUE(fern::testing::succeeded(fern::testing::in_child([] {
+    Reports reports;
+    BlockingDetector detector(20ms, reports.taker());
+    auto blocks = fern::spawn([&] { reports.wait_for(1); });
+    blocks.join();
+    return reports.count() >= 1 ? 0 : 1;
+  })));
 }
 
 }  // namespace

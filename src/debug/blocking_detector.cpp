@@ -100,7 +100,17 @@ struct BlockingDetector::State {
 };
 
 BlockingDetector::State::All& BlockingDetector::State::all() {
-  static All* all = new All;
+  static All* all = [] {
+    auto* made = new All;
+    // In the child there is no thread of a detector's.
+    pthread_atfork([] { State::all().mutex.lock(); }, [] { State::all().mutex.unlock(); },
+                   [] {
+                     State::all().states.clear();
+                     core::told_of_refusals.store(nullptr, std::memory_order_release);
+                     State::all().mutex.unlock();
+                   });
+    return made;
+  }();
   return *all;
 }
 

@@ -17,6 +17,7 @@
 #include <cstring>
 #include <ctime>
 #include <mutex>
+#include <new>
 #include <system_error>
 
 namespace fern::debug {
@@ -24,10 +25,10 @@ namespace {
 
 // One question at a time. Idle -> Asked -> Answering, in the thread that is asked -> Filled or
 // Moved -> Idle.
-enum class Question { Idle, Asked, Answering, Filled, Moved };
+enum class Stage { Idle, Asked, Answering, Filled, Moved };
 
 struct Desk {
-  std::atomic<Question> question{Question::Idle};
+  std::atomic<Stage> stage{Stage::Idle};
   core::Hub* hub = nullptr;
   core::Hub::Pulse pulse{};
   sem_t answered;
@@ -72,12 +73,12 @@ void fill(StackSample& sample, core::Hub& hub, void* machine) noexcept {
 // Async-signal-safe as far as backtrace() is once it has been loaded.
 void on_question(int, siginfo_t*, void* machine) {
   int saved = errno;
-  Question asked = Question::Asked;
+  Stage asked = Stage::Asked;
   core::Hub* hub = core::Hub::here();
-  if (hub != nullptr && desk.question.compare_exchange_strong(asked, Question::Answering)) {
+  if (hub != nullptr && desk.stage.compare_exchange_strong(asked, Stage::Answering)) {
     bool there = hub == desk.hub && hub->pulse() == desk.pulse;
     if (there) fill(desk.answer, *hub, machine);
-    desk.question.store(there ? Question::Filled : Question::Moved);
+    desk.stage.store(there ? Stage::Filled : Stage::Moved);
     sem_post(&desk.answered);
   }
   errno = saved;
@@ -94,9 +95,21 @@ void wait_for_answer() noexcept {
 
 }  // namespace
 
+namespace {
+
+// Whoever asked when the process forked does not exist in the child.
+void forked() noexcept {
+  ::new (&asking) std::mutex;
+  desk.stage.store(Stage::Idle);
+  sem_init(&desk.answered, 0, 0);
+}
+
+}  // namespace
+
 void listen_for_samples() {
   std::lock_guard lock(asking);
   if (signal_number != 0) return;
+  pthread_atfork(nullptr, nullptr, forked);
   sem_init(&desk.answered, 0, 0);
   void* frame;
   backtrace(&frame, 1);    // loads what it needs, which a signal handler may not
@@ -123,17 +136,17 @@ bool take_sample(StackSample& sample, core::Hub& hub, const core::Hub::Pulse& pu
   desk.hub = &hub;
   desk.pulse = pulse;
   desk.answer = {};
-  desk.question.store(Question::Asked);
+  desk.stage.store(Stage::Asked);
   bool sent = syscall(SYS_tgkill, getpid(), hub.thread(), signal_number) == 0;
   if (sent) wait_for_answer();
-  Question state = Question::Asked;
-  if (desk.question.compare_exchange_strong(state, Question::Idle)) {
+  Stage state = Stage::Asked;
+  if (desk.stage.compare_exchange_strong(state, Stage::Idle)) {
     return sent && hub.pulse() == pulse;  // it has not answered
   }
-  while (desk.question.load() == Question::Answering) sched_yield();
-  state = desk.question.exchange(Question::Idle);
+  while (desk.stage.load() == Stage::Answering) sched_yield();
+  state = desk.stage.exchange(Stage::Idle);
   sample = desk.answer;
-  return state == Question::Filled;
+  return state == Stage::Filled;
 }
 
 }  // namespace fern::debug
