@@ -38,7 +38,7 @@ struct Stats {
   std::size_t stacks = 0;         // ever opened, one for each greenlet at the same time
   std::size_t free_stacks = 0;    // of those, reserved for nobody
   std::size_t given_back = 0;     // of those, with their memory returned to the system
-  std::size_t unguarded = 0;      // opened without a guard page
+  std::size_t unguarded = 0;      // lent without a guard page
   std::size_t address_space = 0;  // bytes mapped for stacks
   std::uint64_t switches = 0;
   std::uint64_t polls = 0;

@@ -74,7 +74,8 @@ class FERN_API Socket {
   void sendall(detail::ConstBytes data, Deadline deadline = {});
 
   // recv() waits until something has come, and returns how much was put into the buffer, or what
-  // came, of at most that many bytes; 0 or "" is the peer's end.
+  // came, of at most that many bytes; 0 or "" is the peer's end. What has come is lost if there is
+  // no memory for the string.
   std::size_t recv(detail::Bytes buffer, Deadline deadline = {});
   std::string recv(std::size_t most, Deadline deadline = {});
 

@@ -158,11 +158,9 @@ FERN_UNCHECKED void context_rest(detail::Saved& from, ToolContext& from_tools, C
 }
 #endif
 
-unsigned stack_registered([[maybe_unused]] const Stack& stack) noexcept {
-  return VALGRIND_STACK_REGISTER(stack.bottom, stack.top);
+void stack_registered([[maybe_unused]] const Stack& stack) noexcept {
+  static_cast<void>(VALGRIND_STACK_REGISTER(stack.bottom, stack.top));
 }
-
-void stack_unregistered([[maybe_unused]] unsigned id) noexcept { VALGRIND_STACK_DEREGISTER(id); }
 
 void blocks_registered([[maybe_unused]] const void* begin,
                        [[maybe_unused]] std::size_t size) noexcept {

@@ -159,11 +159,10 @@ void context_rest(detail::Saved& from, ToolContext& from_tools, Context& to, Too
                   EhGlobals& live) noexcept;
 #endif
 
-// stack_registered() and stack_unregistered() tell Valgrind; stack_reused() cleans what a dead
-// user left in ASan's shadow; tools_destroyed() frees what the tools keep for a stack.
-// blocks_registered() lets the leak check find what control blocks own.
-unsigned stack_registered(const Stack& stack) noexcept;
-void stack_unregistered(unsigned id) noexcept;
+// stack_registered() tells Valgrind, for good; stack_reused() cleans what a dead user left in
+// ASan's shadow; tools_destroyed() frees what the tools keep for a stack. blocks_registered() lets
+// the leak check find what control blocks own.
+void stack_registered(const Stack& stack) noexcept;
 void blocks_registered(const void* begin, std::size_t size) noexcept;
 void stack_reused(const Stack& stack) noexcept;
 void tools_destroyed(ToolContext& tools) noexcept;

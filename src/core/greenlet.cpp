@@ -296,8 +296,9 @@ void release(Greenlet& greenlet) noexcept {
 // Maybe on its own stack: once that is free, nothing may run on it that could take one, so its
 // parent goes first.
 void free_dead(Greenlet& dead) noexcept {
-  if (Greenlet* parent = std::exchange(dead.parent, nullptr)) [[unlikely]]
-    release(*parent);
+  if ((dead.extras & extra_cold) != 0) [[unlikely]] {
+    if (Greenlet* parent = std::exchange(dead.parent, nullptr)) release(*parent);
+  }
   free_one(dead);
 }
 

@@ -23,7 +23,8 @@ namespace {
 constexpr std::int64_t slice_ns = 1'000'000;  // ready greenlets run this long between polls
 constexpr std::int64_t most_unpolled_ns = 100'000'000;  // and this while those last woken wait
 constexpr std::uint64_t most_granted = 1024;            // switches between two looks at the clock
-constexpr std::size_t enough_timers = 256;  // fire before those whom they wake have had their turns
+constexpr std::size_t enough_timers =
+    256;  // then those whom they wake have their turns, but for one tick's
 constexpr std::int64_t trim_every_ns = 1'000'000'000;
 constexpr std::size_t keep_free_stacks = 1024;  // never given back
 constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();

@@ -321,8 +321,8 @@ class Hub final : public fern::Hub {
   std::uint64_t polls_ = 0;
   std::size_t greenlets_ = 0;
   std::size_t external_ = 0;
-  std::uint8_t birth_pending_ =
-      0;  // what greenlets are born with; a kill while main waits in end_greenlets
+  // What greenlets are born with: a kill while main waits in end_greenlets.
+  std::uint8_t birth_pending_ = 0;
   bool forked_ = false;
   unsigned forks_ = 0;
   Greenlet* survivor_ = nullptr;  // who called fork

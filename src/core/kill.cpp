@@ -7,10 +7,9 @@
 
 #include <fern/errors.hpp>
 
+#include <atomic>
 #include <cerrno>
 #include <chrono>
-
-#include <atomic>
 #include <memory>
 #include <string>
 #include <typeinfo>

@@ -70,6 +70,7 @@ void Timers::forget() noexcept {
     for (auto& word : level) word = 0;
   }
   count_ = 0;
+  behind_ = false;
   ++era_;
 }
 
@@ -203,6 +204,7 @@ std::size_t Timers::fire_slot(List& due, std::int64_t now) noexcept {
 }
 
 void Timers::expire(std::int64_t now, std::size_t enough) noexcept {
+  behind_ = false;
   if (count_ == 0) {
     // Nothing to move, so the wheel may jump.
     tick_ = static_cast<std::uint64_t>(now) >> tick_bits;
@@ -210,7 +212,6 @@ void Timers::expire(std::int64_t now, std::size_t enough) noexcept {
   }
   const std::uint64_t last = static_cast<std::uint64_t>(now) >> tick_bits;
   std::size_t fired = 0;
-  behind_ = false;
   for (;;) {
     int slot = static_cast<int>(tick_ & (slots - 1));
     int found = next_slot(0, slot);

@@ -1,8 +1,7 @@
 #include "io/workers.hpp"
 
-#include "base/signals_blocked.hpp"
-
 #include "base/proc.hpp"
+#include "base/signals_blocked.hpp"
 #include "core/hub.hpp"
 
 #include <fern/errors.hpp>
