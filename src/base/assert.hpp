@@ -8,7 +8,7 @@
 
 namespace fern::base {
 
-FERN_INTERNAL [[noreturn]] void assertion_failed(const char* what, const char* file, int line) noexcept;
+[[noreturn]] FERN_INTERNAL void assertion_failed(const char* what, const char* file, int line) noexcept;
 
 }  // namespace fern::base
 

@@ -62,7 +62,7 @@ struct Deferred {
 constexpr int most_deferred = 16;
 constinit thread_local bool inside = false;
 constinit thread_local std::atomic<int> deferred_count{0};
-constinit thread_local Deferred deferred[most_deferred];
+constinit thread_local Deferred deferred[most_deferred]{};
 
 // Inside holds the bucket that it locks, and another one if asked.
 class Inside {

@@ -43,9 +43,6 @@ constinit Records records;
 
 constexpr std::uint64_t dead_magic = 0;
 
-std::atomic<std::uint32_t> cancels{
-    0};  // pthread_cancel calls for green threads that have not ended
-
 Thread* take_record() noexcept {
   Thread* thread = nullptr;
   {
