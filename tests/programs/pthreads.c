@@ -388,7 +388,7 @@ static void kinds(void) {
 
 static pthread_key_t key;
 static pthread_key_t again;
-static int destroyed;
+static _Atomic int destroyed;
 static int rounds;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int initialised;
