@@ -82,6 +82,23 @@ int spawn_shell(pid_t& child, const char* command, const posix_spawn_file_action
                        environ);
 }
 
+int wait_for_command(pid_t child, GivenUp given_up) noexcept {
+  int status = 0;
+  pid_t ended = 0;
+  do {
+    ended = goes_green(Part::Os) ? green::waitpid(child, &status, 0)
+                                 : native::waitpid(child, &status, 0);
+  } while (ended < 0 && errno == EINTR);
+  if (ended == child) return status;
+  if (errno == ECANCELED || errno == ETIMEDOUT) {
+    int error = errno;
+    if (given_up == GivenUp::Killed) ::kill(child, SIGKILL);
+    end_unwaited(child);
+    errno = error;
+  }
+  return -1;
+}
+
 void end_unwaited(pid_t child) noexcept {
   constexpr std::size_t most = 64;
   static auto* threads = new (std::nothrow) io::Workers(most);

@@ -14,6 +14,11 @@ namespace fern::monkey {
 int spawn_shell(pid_t& child, const char* command, const posix_spawn_file_actions_t* actions,
                 const posix_spawnattr_t* attributes) noexcept;
 
+// wait_for_command() waits until it has ended: its status, or -1 with errno. When the greenlet is
+// to end instead the command goes on unwaited for, killed if asked.
+enum class GivenUp { Left, Killed };
+int wait_for_command(pid_t child, GivenUp given_up) noexcept;
+
 // end_unwaited() sees to a child that nobody waits for any more: it is reaped when it ends.
 void end_unwaited(pid_t child) noexcept;
 

@@ -10,6 +10,7 @@
 #include "monkey/naps.hpp"
 #include "monkey/res_settings.hpp"
 #include "monkey/state.hpp"
+#include "monkey/times.hpp"
 
 #include <fern/timeout.hpp>
 
@@ -179,8 +180,7 @@ int gai_suspend(const gaicb* const* list, int count, const timespec* timeout) no
   auto before = under_way();
   if (before == 0) return EAI_ALLDONE;
   Deadline limit;
-  if (timeout != nullptr)
-    limit = std::chrono::seconds(timeout->tv_sec) + std::chrono::nanoseconds(timeout->tv_nsec);
+  if (timeout != nullptr) limit = to_chrono(*timeout);
   Naps naps("gai_suspend()", limit);
   while (under_way() == before) {
     if (naps.again()) continue;

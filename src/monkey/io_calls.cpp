@@ -166,14 +166,6 @@ ssize_t write_plainly(const Call& call) noexcept {
   return real::pwritev2(call.fd, call.parts, call.count, -1, call.flags);
 }
 
-// What is writable takes so much without blocking, where the kernel has no better way: a pipe one
-// buffer, a terminal what its line discipline keeps free, twice as much for ends of lines.
-std::size_t surely_taken(Kind kind) noexcept {
-  constexpr std::size_t of_a_terminal = 128;
-  if (kind == Kind::Pipe) return PIPE_BUF;
-  return kind == Kind::Terminal ? of_a_terminal : SSIZE_MAX;
-}
-
 ssize_t write_a_bit(Kind kind, const Call& call) noexcept {
   std::size_t most = surely_taken(kind);
   std::size_t size = 0;

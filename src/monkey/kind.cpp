@@ -1,5 +1,6 @@
 #include "monkey/kind.hpp"
 
+#include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -51,6 +52,12 @@ Kind kind_of(int fd) noexcept {
 Kind known_kind(int fd) noexcept {
   auto number = static_cast<unsigned>(fd);
   return number < most ? known[number].load(std::memory_order_relaxed) : Kind::Unknown;
+}
+
+std::size_t surely_taken(Kind kind) noexcept {
+  constexpr std::size_t of_a_terminal = 128;
+  if (kind == Kind::Pipe) return PIPE_BUF;
+  return kind == Kind::Terminal ? of_a_terminal : SSIZE_MAX;
 }
 
 void forget_kind(int fd) noexcept {

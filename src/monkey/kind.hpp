@@ -2,6 +2,7 @@
 
 // Kind is what a descriptor stands for, as far as calls on it differ.
 
+#include <cstddef>
 #include <cstdint>
 
 namespace fern::monkey {
@@ -20,6 +21,11 @@ enum class Kind : std::uint8_t {
 // serves where that does no harm. Both keep errno.
 Kind kind_of(int fd) noexcept;
 Kind known_kind(int fd) noexcept;
+
+// surely_taken() is how much one that is writable takes without blocking, where the kernel has no
+// better way: a pipe one buffer, a terminal what its line discipline keeps free, twice as much for
+// ends of lines.
+std::size_t surely_taken(Kind kind) noexcept;
 
 // forget_kind() is called when a number changes hands.
 void forget_kind(int fd) noexcept;

@@ -110,9 +110,8 @@ ssize_t sendfile(int out, int in, off_t* offset, std::size_t size) noexcept {
     fair();
     return sent;
   }
-  constexpr std::size_t of_a_terminal = 128;
   std::size_t most = kind == Kind::Socket     ? room_of(out)
-                     : kind == Kind::Terminal ? of_a_terminal
+                     : kind == Kind::Terminal ? surely_taken(kind)
                                               : size;
   std::size_t done = 0;
   auto step = [&] {

@@ -1,30 +1,17 @@
 #include "monkey/naps.hpp"
 
-#include "core/hub.hpp"
-
 #include <algorithm>
+#include <utility>
 
 namespace fern::monkey {
 
 bool Naps::again() noexcept {
-  if (late_) {
+  if (ending_.late()) {
     errno = EAGAIN;
     return false;
   }
-  core::Hub& hub = *core::Hub::here();
-  Deadline until = std::min(Deadline(next_), limit_);
-  next_ = std::min(next_ * 2, longest);
-  core::Wake why = hub.try_park(what_, -1, until);
-  if (why == core::Wake::Interrupted) {
-    errno = core::refuse(hub.running());
-    return false;
-  }
-  if (interrupts_.came()) {
-    errno = EINTR;
-    return false;
-  }
-  late_ = limit_.expired();
-  return true;
+  auto nap = std::exchange(next_, std::min(next_ * 2, longest));
+  return ending_.again(rest(what_, -1, limit_, nap));
 }
 
 }  // namespace fern::monkey

@@ -24,9 +24,8 @@ class Naps {
 
   const char* what_;
   Deadline limit_;
-  Interrupts interrupts_;
+  Ending ending_{Interrupts::unless_restarted};
   std::chrono::milliseconds next_{1};
-  bool late_ = false;
 };
 
 }  // namespace fern::monkey

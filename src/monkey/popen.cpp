@@ -7,7 +7,7 @@
 #include "monkey/commands.hpp"
 #include "monkey/descriptor.hpp"
 #include "monkey/green.hpp"
-#include "monkey/process_calls.hpp"
+#include "monkey/specials.hpp"
 #include "monkey/state.hpp"
 
 #include <fcntl.h>
@@ -92,22 +92,6 @@ int start(pid_t& child, const char* command, int end, int wanted) noexcept {
   return spawn_shell(child, command, actions.get(), nullptr);
 }
 
-int wait_for(pid_t child) noexcept {
-  int status = 0;
-  pid_t ended = 0;
-  do {
-    ended = goes_green(Part::Os) ? green::waitpid(child, &status, 0)
-                                 : native::waitpid(child, &status, 0);
-  } while (ended < 0 && errno == EINTR);
-  if (ended == child) return status;
-  if (errno == ECANCELED || errno == ETIMEDOUT) {
-    int error = errno;
-    end_unwaited(child);
-    errno = error;
-  }
-  return -1;
-}
-
 }  // namespace
 
 namespace green {
@@ -146,7 +130,7 @@ FILE* popen(const char* command, const char* mode_text) noexcept {
 
 }  // namespace green
 
-extern "C" __attribute__((visibility("default"), used)) int fern_wrapped_pclose(FILE* file) {
+extern "C" FERN_EXPORT int fern_wrapped_pclose(FILE* file) {
   std::unique_ptr<Stream> stream = take(file);
   bool is_green = goes_green(Part::Os);
   if (is_green) green_calls.fetch_add(1, std::memory_order_relaxed);
@@ -155,7 +139,7 @@ extern "C" __attribute__((visibility("default"), used)) int fern_wrapped_pclose(
     return by_worker("pclose()", [file] { return libc_pclose(file); });
   }
   ::fclose(file);
-  return wait_for(stream->child);
+  return wait_for_command(stream->child, GivenUp::Left);
 }
 
 }  // namespace fern::monkey

@@ -284,8 +284,9 @@ int select(int count, fd_set* read, fd_set* write, fd_set* except, timeval* time
   }
   Deadline deadline;
   if (timeout != nullptr) {
-    timespec time{timeout->tv_sec, 0};
-    deadline = to_chrono(time) + std::chrono::microseconds(timeout->tv_usec);
+    // Linux takes more than a second of microseconds.
+    deadline = to_chrono(
+        {timeout->tv_sec + timeout->tv_usec / 1'000'000, timeout->tv_usec % 1'000'000 * 1000});
   }
   bool waits = timeout == nullptr || timeout->tv_sec != 0 || timeout->tv_usec != 0;
   Sets sets(count, read, write, except);

@@ -3,42 +3,32 @@
 
 #include "base/real.hpp"
 #include "core/hub.hpp"
+#include "monkey/descriptor.hpp"
 #include "monkey/green.hpp"
 #include "monkey/handlers.hpp"
-#include "monkey/original.hpp"
 #include "monkey/times.hpp"
 #include "monkey/wait.hpp"
 
 #include <sys/signalfd.h>
 
 #include <chrono>
-#include <optional>
 
 namespace fern::monkey::green {
 namespace {
-
-constinit Original<int(pollfd*, nfds_t, const timespec*, const sigset_t*)> native_ppoll{"ppoll"};
 
 // SignalWait waits until one of the signals is pending, blocked as it is.
 class SignalWait {
  public:
   SignalWait(const sigset_t* set, const char* what, Deadline limit, Interrupts::By by) noexcept
-      : fd_(signalfd(-1, set, SFD_CLOEXEC | SFD_NONBLOCK)) {
-    wait_.emplace(fd_, Direction::Read, what, limit, by);
-  }
-  SignalWait(const SignalWait&) = delete;
-  SignalWait& operator=(const SignalWait&) = delete;
-  ~SignalWait() {
-    wait_.reset();
-    if (fd_ >= 0) io::close(fd_, false);
-  }
+      : fd_(signalfd(-1, set, SFD_CLOEXEC | SFD_NONBLOCK)),
+        wait_(fd_.get(), Direction::Read, what, limit, by) {}
 
   // again() is Wait's.
-  bool again() noexcept { return wait_->again(); }
+  bool again() noexcept { return wait_.again(); }
 
  private:
-  int fd_;
-  std::optional<Wait> wait_;
+  Descriptor fd_;
+  Wait wait_;  // goes first
 };
 
 // The call of the family that has all arguments.
@@ -95,7 +85,7 @@ int sigsuspend(const sigset_t* mask) noexcept {
   const timespec at_once{};
   sigset_t let_through;
   if (mask == nullptr) return native::sigsuspend(mask);
-  if (native_ppoll(nullptr, 0, &at_once, mask) < 0) return -1;
+  if (native::ppoll(nullptr, 0, &at_once, mask) < 0) return -1;
   sigfillset(&let_through);
   for (int number = 1; number < NSIG; ++number) {
     if (sigismember(mask, number) == 1) sigdelset(&let_through, number);
@@ -103,7 +93,7 @@ int sigsuspend(const sigset_t* mask) noexcept {
   SignalWait wait(&let_through, "sigsuspend()", {}, Interrupts::awaited_handler);
   while (wait.again()) {
     // What is ignored, or does nothing, is gone after this, and no reason to return.
-    if (native_ppoll(nullptr, 0, &at_once, mask) < 0) return -1;
+    if (native::ppoll(nullptr, 0, &at_once, mask) < 0) return -1;
   }
   return -1;
 }

@@ -2,6 +2,8 @@
 
 // The wrappers that are written by hand: FERN_SPECIAL in the table.
 
+#include <sys/types.h>
+
 #include <cstdio>
 
 #define FERN_EXPORT __attribute__((visibility("default"), used))
@@ -21,4 +23,13 @@ FERN_EXPORT int fern_wrapped_fcntl(int fd, int command, ...) asm("fcntl");
 FERN_EXPORT int fern_wrapped_fcntl64(int fd, int command, ...) asm("fcntl64");
 FERN_EXPORT int fern_wrapped___fcntl(int fd, int command, ...) asm("__fcntl");
 FERN_EXPORT int fern_wrapped_ioctl(int fd, unsigned long request, ...) asm("ioctl");
+
+// Ours in every thread while Os is patched: what they keep for the process (ignored signals, which
+// stream has which child) must be in one place.
+FERN_EXPORT int fern_wrapped_system(const char* command) asm("system");
+FERN_EXPORT int fern_wrapped_pclose(FILE* file) asm("pclose");
+
+// On most machines vfork.cpp writes them in assembler.
+pid_t fern_wrapped_vfork() asm("vfork");
+pid_t fern_wrapped___vfork() asm("__vfork");
 }

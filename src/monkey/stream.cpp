@@ -2,7 +2,9 @@
 
 #include "base/real.hpp"
 #include "core/hub.hpp"
+#include "io/no_wait.hpp"
 #include "monkey/green.hpp"
+#include "monkey/kind.hpp"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -94,13 +96,9 @@ bool write_prompt(const FILE* file, const char* what) noexcept {
 // One write that does not block: EAGAIN where it would.
 ssize_t write_some(int fd, const char* data, std::size_t size) noexcept {
   iovec part{const_cast<char*>(data), size};
-  ssize_t done = real::pwritev2(fd, &part, 1, -1, RWF_NOWAIT);
-  if (done >= 0 || (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL)) return done;
-  if (!ready(fd, POLLOUT)) {
-    errno = EAGAIN;
-    return -1;
-  }
-  return real::write(fd, data, std::min<std::size_t>(size, PIPE_BUF));
+  return io::without_blocking(
+      fd, POLLOUT, [&] { return real::pwritev2(fd, &part, 1, -1, RWF_NOWAIT); },
+      [&] { return real::write(fd, data, std::min(size, surely_taken(kind_of(fd)))); });
 }
 
 // All of it; how much was written when that failed, with errno.
@@ -242,6 +240,15 @@ bool finish(FILE* file) noexcept {
   return false;
 }
 
+namespace {
+
+// What libc may write at once when the descriptor is writable.
+std::size_t most_at_once(const FILE* file) noexcept {
+  return std::min<std::size_t>(PIPE_BUF, surely_taken(kind_of(file->_fileno)));
+}
+
+}  // namespace
+
 std::size_t write_out(FILE* file, const char* data, std::size_t size, const char* what) noexcept {
   bool mine = !Turn::taken(file, Direction::Write);
   if ((mine && size <= room(file)) || is(file, no_writes)) {
@@ -256,7 +263,7 @@ std::size_t write_out(FILE* file, const char* data, std::size_t size, const char
     done = native::fwrite(data, 1, 1, file);
     if (done == 0) return 0;
   }
-  bool fits = size - done <= room(file) || (pending(file) + size - done <= PIPE_BUF &&
+  bool fits = size - done <= room(file) || (pending(file) + size - done <= most_at_once(file) &&
                                             file->_fileno >= 0 && ready(file->_fileno, POLLOUT));
   if (fits || !bytes_that_wait(file) || nonblocking(file->_fileno)) {
     return done + native::fwrite(data + done, 1, size - done, file);
@@ -279,7 +286,7 @@ std::size_t write_out(FILE* file, const char* data, std::size_t size, const char
       return done;
     }
     // The first bytes, or lines: what can be written fits once the descriptor is writable.
-    step = std::min<std::size_t>(size - done, PIPE_BUF);
+    step = std::min(size - done, most_at_once(file));
     if (!wait_ready(file->_fileno, Direction::Write, what)) {
       fail(file);
       return done;

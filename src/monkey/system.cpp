@@ -6,7 +6,7 @@
 
 #include "monkey/commands.hpp"
 #include "monkey/green.hpp"
-#include "monkey/process_calls.hpp"
+#include "monkey/specials.hpp"
 #include "monkey/state.hpp"
 #include "monkey/wait.hpp"
 
@@ -86,26 +86,13 @@ int run(const char* command) noexcept {
     errno = error;
     return no_shell;
   }
-  int status = 0;
-  pid_t ended = 0;
-  do {
-    ended = goes_green(Part::Os) ? green::waitpid(child, &status, 0)
-                                 : native::waitpid(child, &status, 0);
-  } while (ended < 0 && errno == EINTR);
-  if (ended == child) return status;
-  if (errno == ECANCELED || errno == ETIMEDOUT) {  // as glibc does for a thread that is cancelled
-    int error = errno;
-    ::kill(child, SIGKILL);
-    end_unwaited(child);
-    errno = error;
-  }
-  return -1;
+  // As glibc does for a thread that is cancelled.
+  return wait_for_command(child, GivenUp::Killed);
 }
 
 }  // namespace
 
-extern "C" __attribute__((visibility("default"), used)) int fern_wrapped_system(
-    const char* command) {
+extern "C" FERN_EXPORT int fern_wrapped_system(const char* command) {
   if (!is_patched(Part::Os)) return libc_system(command);
   if (goes_green(Part::Os)) {
     green_calls.fetch_add(1, std::memory_order_relaxed);

@@ -5,7 +5,7 @@
 // us.
 
 #include "monkey/original.hpp"
-#include "monkey/process_calls.hpp"
+#include "monkey/specials.hpp"
 #include "monkey/state.hpp"
 
 #include <unistd.h>
@@ -71,12 +71,8 @@ vfork:
   .set __vfork, vfork
 )");
 #else
-extern "C" __attribute__((visibility("default"), used)) pid_t fern_wrapped_vfork() {
-  return ::fork();
-}
-extern "C" __attribute__((visibility("default"), used)) pid_t fern_wrapped___vfork() {
-  return ::fork();
-}
+extern "C" FERN_EXPORT pid_t fern_wrapped_vfork() { return ::fork(); }
+extern "C" FERN_EXPORT pid_t fern_wrapped___vfork() { return ::fork(); }
 #endif
 
 }  // namespace fern::monkey

@@ -4,6 +4,7 @@
 #include "core/hub.hpp"
 #include "monkey/flags.hpp"
 #include "monkey/state.hpp"
+#include "monkey/times.hpp"
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -37,7 +38,7 @@ Deadline limit_of(int fd, int option) noexcept {
   Deadline until;
   if (real::getsockopt(fd, SOL_SOCKET, option, &limit, &size) == 0 &&
       (limit.tv_sec != 0 || limit.tv_usec != 0)) {
-    until = std::chrono::seconds(limit.tv_sec) + std::chrono::microseconds(limit.tv_usec);
+    until = to_chrono({limit.tv_sec, limit.tv_usec * 1000});
   }
   errno = saved;
   return until;
@@ -88,8 +89,8 @@ bool Ending::again(int error) noexcept {
   return false;
 }
 
-int rest(const char* what, int fd, Deadline limit) noexcept {
-  Deadline soon = std::chrono::milliseconds(1);
+int rest(const char* what, int fd, Deadline limit, std::chrono::milliseconds pause) noexcept {
+  Deadline soon = pause;
   Deadline until = std::min(soon, limit);
   core::Wake why = core::Hub::here()->try_park(what, fd, until);
   if (why == core::Wake::Interrupted) return io::error_interrupted;

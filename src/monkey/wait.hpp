@@ -9,6 +9,7 @@
 #include <fern/deadline.hpp>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdint>
 
 namespace fern::monkey {
@@ -62,9 +63,10 @@ class Ending {
   std::int64_t began_ = 0;
 };
 
-// rest() waits a millisecond, at most until the limit: for what tells nobody when it is ready. 0,
-// or an errno of io's.
-int rest(const char* what, int fd, Deadline limit) noexcept;
+// rest() waits so long, at most until the limit: for what tells nobody when it is ready. 0, or an
+// errno of io's.
+int rest(const char* what, int fd, Deadline limit,
+         std::chrono::milliseconds pause = std::chrono::milliseconds(1)) noexcept;
 
 // Wait is a wrapped call's waiting for one descriptor. A call with a limit of its socket's is never
 // restarted after a handler.
@@ -84,7 +86,7 @@ class Wait {
   // progressed() is told that the last wait was not in vain, though the call has to wait again.
   void progressed() noexcept { ending_.not_in_vain(); }
 
-  // again_later() is again() for what nothing tells of: after a pause().
+  // again_later() is again() for what nothing tells of: after a rest().
   bool again_later() noexcept;
 
  private:

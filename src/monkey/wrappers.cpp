@@ -5,7 +5,6 @@
 #include "monkey/file_calls.hpp"
 #include "monkey/futex.hpp"
 #include "monkey/green.hpp"
-#include "monkey/process_calls.hpp"
 #include "monkey/specials.hpp"
 #include "monkey/state.hpp"
 #include "monkey/symbols.hpp"
