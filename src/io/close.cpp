@@ -269,4 +269,11 @@ void changed(int fd) noexcept {
   errno = saved;
 }
 
+void changed(unsigned first, unsigned last) noexcept {
+  for (int fd = FdSlot::next_noted(first, last); fd >= 0;
+       fd = FdSlot::next_noted(static_cast<unsigned>(fd) + 1, last)) {
+    changed(fd);
+  }
+}
+
 }  // namespace fern::io

@@ -200,5 +200,6 @@ FERN_INTERNAL bool waited_for(int fd) noexcept;
 // changed() is called when a released number means something else: has those try again who have
 // begun to wait meanwhile.
 FERN_INTERNAL void changed(int fd) noexcept;
+FERN_INTERNAL void changed(unsigned first, unsigned last) noexcept;
 
 }  // namespace fern::io

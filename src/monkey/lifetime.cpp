@@ -86,14 +86,19 @@ int fern_wrapped___close(int fd) { return monkey::close_one(fd); }
 
 int fern_wrapped_close_range(unsigned first, unsigned last, int flags) {
   bool closes = (flags & CLOSE_RANGE_CLOEXEC) == 0 && first <= last;
-  if (closes && monkey::watches_closing()) monkey::release_range(first, last);
-  return monkey::native::close_range(first, last, flags);
+  if (!closes || !monkey::watches_closing()) return monkey::native::close_range(first, last, flags);
+  monkey::release_range(first, last);
+  int result = monkey::native::close_range(first, last, flags);
+  fern::io::changed(first, last);
+  return result;
 }
 
 void fern_wrapped_closefrom(int first) {
-  if (monkey::watches_closing())
-    monkey::release_range(static_cast<unsigned>(std::max(first, 0)), ~0U);
+  if (!monkey::watches_closing()) return monkey::native::closefrom(first);
+  auto lowest = static_cast<unsigned>(std::max(first, 0));
+  monkey::release_range(lowest, ~0U);
   monkey::native::closefrom(first);
+  fern::io::changed(lowest, ~0U);
 }
 
 int fern_wrapped_dup2(int from, int to) {

@@ -12,8 +12,7 @@ namespace fern::monkey {
 template <class Change>
 int change_hands(int fd, Change change) noexcept {
   forget_kind(fd);
-  if (!io::waited_for(fd)) return change();
-  io::release(fd);
+  if (io::waited_for(fd)) io::release(fd);
   int result = change();
   io::changed(fd);
   return result;
