@@ -210,17 +210,17 @@ TEST_F(FdTableTest, AShortRecvFromAStreamMarksItDrainedUntilTheNextReadiness) {
   auto& table = *io::FdTable::make_here();
   auto reader = fern::spawn([&] { return recv(pair.a); });
   fern::sleep(1ms);
-  EXPECT_TRUE(table.drained(pair.a));  // it waits: there was nothing
+  EXPECT_TRUE(table.find(pair.a)->would_block());  // it waits: there was nothing
   send(pair.b, "hello");
   EXPECT_EQ(reader.get(), "hello");
-  EXPECT_TRUE(table.drained(pair.a));
+  EXPECT_TRUE(table.find(pair.a)->would_block());
   send(pair.b, "again");
   EXPECT_EQ(recv(pair.a, 100, 0s), "again");  // a call that may not wait tries all the same
   send(pair.b, "more");
   fern::sleep(1ms);
-  EXPECT_FALSE(table.drained(pair.a));
+  EXPECT_FALSE(table.find(pair.a)->would_block());
   EXPECT_EQ(recv(pair.a, 1), "m");
-  EXPECT_FALSE(table.drained(pair.a));  // as much as asked: there may be more
+  EXPECT_FALSE(table.find(pair.a)->would_block());  // as much as asked: there may be more
   EXPECT_EQ(recv(pair.a), "ore");
 }
 

@@ -9,6 +9,7 @@
 #include <fern/timeout.hpp>
 #include <fern/wait.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <memory>
@@ -233,6 +234,38 @@ TEST_F(HubTest, BusyGreenletsStarveNoDescriptor) {
   }
   ::close(ends[0]);
   ::close(ends[1]);
+}
+
+TEST_F(HubTest, WhoIsDuePassesACrowdThatDescriptorsHaveWokenAndThatTakesLong) {
+  constexpr int crowd = 60;
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+  std::vector<int> order;
+  std::vector<fern::Greenlet<void>> all;
+  for (int i = 0; i < crowd; ++i) {
+    all.push_back(fern::spawn([&, i] {
+      fern::wait_readable(ends[0]);
+      auto until = std::chrono::steady_clock::now() + 2ms;
+      while (std::chrono::steady_clock::now() < until) {
+      }
+      order.push_back(i);
+    }));
+  }
+  fern::yield();
+  fern::Deadline soon = 1ms;
+  auto sleeper = fern::spawn([&] {
+    EXPECT_EQ(write(ends[1], "x", 1), 1);
+    fern::sleep(soon);
+    order.push_back(crowd);
+  });
+  fern::joinall(all);
+  sleeper.join();
+  ASSERT_EQ(order.size(), crowd + 1);
+  EXPECT_NE(order.back(), crowd);
+  std::erase(order, crowd);
+  EXPECT_TRUE(std::ranges::is_sorted(order));
+  close(ends[0]);
+  close(ends[1]);
 }
 
 TEST_F(HubThreads, BusyGreenletsStarveNobodyWhoPosts) {

@@ -51,7 +51,7 @@ class LoopTest : public fern::testing::FernTest {
     Loop& loop;
     int fd;
     Loop::Watch* watch = nullptr;
-    int times = 0;
+    std::size_t times = 0;
     unsigned last = 0;
     std::function<void()> on_told;
   };
@@ -69,6 +69,11 @@ class LoopTest : public fern::testing::FernTest {
       ASSERT_NE(all.emplace_back(loop).watch, nullptr);
     }
   }
+  static std::size_t times(const std::deque<Watched>& all) {
+    std::size_t sum = 0;
+    for (const Watched& each : all) sum += each.times;
+    return sum;
+  }
   static void arm(Loop& loop, std::deque<Watched>& all) {
     for (Watched& each : all) loop.arm(*each.watch, fern::core::readable);
   }
@@ -82,7 +87,7 @@ TEST_F(LoopTest, APollTellsEachWatchOnceHoweverManyAreReady) {
   std::deque<Watched> all;
   fill(loop, all, 2 * many);
   arm(loop, all);
-  EXPECT_EQ(loop.poll(false, never), all.size());
+  loop.poll(false, never);
   EXPECT_TRUE(std::ranges::all_of(all, [](const Watched& each) { return each.times == 1; }));
 }
 
@@ -91,7 +96,7 @@ TEST_F(LoopTest, APollThatBlocksEndsWithTheLastOfManyWatches) {
   std::deque<Watched> all;
   fill(loop, all);
   loop.arm(*all.back().watch, fern::core::readable);
-  EXPECT_EQ(loop.poll(true, never), 1U);
+  loop.poll(true, never);
   EXPECT_EQ(all.back().last, fern::core::readable);
 }
 
@@ -125,7 +130,7 @@ TEST_F(LoopTest, AWatchMayEndWhileAnotherIsTold) {
   second.on_told = [&] { first.end(); };
   loop.arm(*first.watch, fern::core::readable);
   loop.arm(*second.watch, fern::core::readable);
-  EXPECT_EQ(loop.poll(false, never), 1U);
+  loop.poll(false, never);
   EXPECT_EQ(first.times + second.times, 1);
 }
 
@@ -136,7 +141,8 @@ TEST_F(LoopTest, AWatchWhoseDescriptorOthersHaveClosedIsToldOfAnError) {
   for (Watched* each : {&all.front(), &all.back()}) {
     loop.arm(*each->watch, fern::core::readable);
     ::close(each->fd);
-    EXPECT_EQ(loop.poll(true, never), 1U);
+    loop.poll(true, never);
+    EXPECT_EQ(each->times, 1);
     EXPECT_NE(each->last & fern::core::errored, 0U);
     each->end();
     each->fd = ::eventfd(0, EFD_CLOEXEC);
@@ -185,8 +191,9 @@ TEST_F(LoopTest, AllWatchesMayEndWhileTheLastOfThemIsTold) {
     };
     loop.arm(*each->watch, fern::core::readable);
   }
-  EXPECT_EQ(loop.poll(true, never), 1U);
-  EXPECT_EQ(loop.poll(false, never), 0U);
+  loop.poll(true, never);
+  loop.poll(false, never);
+  EXPECT_EQ(times(all), 1);
 }
 
 TEST_F(LoopTest, WhatIsAlwaysReadyCannotBeWatched) {
@@ -205,13 +212,16 @@ TEST_F(LoopTest, WatchesGoOnInBothProcessesAfterAFork) {
   std::deque<Watched> all;
   fill(loop, all);
   arm(loop, all);
-  EXPECT_EQ(loop.poll(false, never), many);
+  loop.poll(false, never);
+  EXPECT_EQ(times(all), many);
   EXPECT_EQ(fern::testing::in_child([&] {
               loop.forked();
-              return loop.poll(false, never) == many ? 0 : 1;
+              loop.poll(false, never);
+              return times(all) == 2 * many ? 0 : 1;
             }),
             0);
-  EXPECT_EQ(loop.poll(false, never), many);
+  loop.poll(false, never);
+  EXPECT_EQ(times(all), 2 * many);
 }
 
 TEST_F(LoopTest, ALoopEndsWithWatchesLeft) {

@@ -23,6 +23,7 @@ namespace {
 constexpr std::int64_t slice_ns = 1'000'000;  // ready greenlets run this long between polls
 constexpr std::int64_t most_unpolled_ns = 100'000'000;  // and this while those last woken wait
 constexpr std::uint64_t most_granted = 1024;            // switches between two looks at the clock
+constexpr std::uint64_t first_granted = 16;             // when descriptors have woken many
 constexpr std::size_t enough_timers =
     256;  // then those whom they wake have their turns, but for one tick's
 constexpr std::int64_t trim_every_ns = 1'000'000'000;
@@ -258,11 +259,24 @@ void Hub::run() noexcept {
   }
 }
 
+// Of those whom descriptors have woken together some may take long, all computing at once, say. Who
+// is due does not stand behind them all: he would be late by the whole round. (gevent, too, runs
+// its timers between two parts of a long round.) Among others the queue is one line.
+void Hub::let_first(Greenlet& last) noexcept {
+  Greenlet* due = last.next;
+  if (due == nullptr) return;
+  last.next = nullptr;
+  tail_->next = head_;
+  head_ = due;
+  tail_ = &last;
+}
+
 void Hub::turn() noexcept {
   if (forked_) [[unlikely]]
     after_fork();
   switches_ += granted_ - budget_;
-  bool look = true;  // at the loop
+  bool look = true;   // at the loop
+  bool slow = false;  // the many whom the last look has woken
   if (head_ != nullptr) {
     // Somebody is ready: look at the loop only when the slice is over.
     std::int64_t now = base::now_ns();
@@ -276,7 +290,9 @@ void Hub::turn() noexcept {
     budget_ = granted_;
     if (now - sliced_at_ < slice_ns) return;
     // Unless those whom the last look has woken have all had their turns it would tell them again.
-    look = switches_ - polled_switches_ >= told_ || now - polled_at_ >= most_unpolled_ns;
+    bool told = switches_ - polled_switches_ < told_;
+    slow = told && told_ > first_granted && took > slice_ns;
+    look = !told || now - polled_at_ >= most_unpolled_ns;
   }
   take_posts();
   if (forked_) [[unlikely]]
@@ -285,12 +301,16 @@ void Hub::turn() noexcept {
     told_ = 0;
     rest();
   } else if (look) {
-    told_ = loop_->poll(false, never);
+    told_ = 0;
+    loop_->poll(false, never);
   }
   take_posts();
   // After descriptors and posts: an operation that is due together with its deadline wins.
   std::int64_t now = base::now_ns();
+  Greenlet* last = slow ? tail_ : nullptr;
   timers_.expire(now, enough_timers);
+  if (last != nullptr) [[unlikely]]
+    let_first(*last);
   housekeeping(now);
   if (head_ == nullptr && !idlers_.empty()) wake_idlers();
   if (head_ != nullptr) stuck_since_ = 0;
@@ -299,6 +319,7 @@ void Hub::turn() noexcept {
     ++polls_;
     polled_at_ = now;
     polled_switches_ = switches_;
+    if (told_ > first_granted) granted_ = std::min(granted_, first_granted);
   }
   budget_ = granted_;
 }
@@ -308,7 +329,7 @@ void Hub::rest() noexcept {
   std::int64_t now = base::now_ns();
   std::int64_t until = timers_.earliest();
   if (until <= now || !idlers_.empty()) {
-    told_ = loop_->poll(false, never);
+    loop_->poll(false, never);
     return;
   }
   if (awaits_end_ && nothing_left()) {
@@ -327,7 +348,7 @@ void Hub::rest() noexcept {
   // Posters push, then look at sleeping_; we do the reverse: one of us sees the other.
   sleeping_.store(true, std::memory_order_seq_cst);
   if (mailbox_.load(std::memory_order_seq_cst) == nullptr) {
-    told_ = loop_->poll(true, until);
+    loop_->poll(true, until);
   }
   sleeping_.store(false, std::memory_order_seq_cst);
   if (waits_stuck_) Registry::unstuck(*this);

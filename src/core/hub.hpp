@@ -110,6 +110,11 @@ class Hub final : public fern::Hub {
     return true;
   }
 
+  // tell() is wake() by a descriptor, in a look at the loop.
+  static void tell(Greenlet& greenlet) noexcept {
+    if (wake(greenlet, Wake::Notified)) ++greenlet.hub->told_;
+  }
+
   // push() appends to the ready queue.
   void push(Greenlet& greenlet) noexcept {
     greenlet.next = nullptr;
@@ -290,6 +295,7 @@ class Hub final : public fern::Hub {
   void switch_away_until(Greenlet& from, Deadline deadline) noexcept;
   void turn() noexcept;  // one round of the hub's own stack
   void rest() noexcept;
+  void let_first(Greenlet& last) noexcept;  // those behind it in the queue
   void wake_idlers() noexcept;
   bool nothing_left() noexcept;
   void take_posts() noexcept;
@@ -316,7 +322,7 @@ class Hub final : public fern::Hub {
   std::int64_t checked_at_ = 0;        // and of the last look at the clock
   std::int64_t polled_at_ = 0;         // and at the loop
   std::uint64_t polled_switches_ = 0;  // how many switches there had been then
-  std::size_t told_ = 0;               // how many watches it told
+  std::size_t told_ = 0;               // how many it woke
   std::int64_t trim_at_ = 0;
   std::uint64_t polls_ = 0;
   std::size_t greenlets_ = 0;

@@ -91,7 +91,6 @@ struct Loop::State {
   Watch* fresh = nullptr;
   std::size_t in_libuv = 0;  // watches
   Crowd crowd{this, on_crowd};
-  std::size_t told = 0;  // watches, in this poll
 
   void open();
   void close() noexcept;
@@ -100,7 +99,6 @@ struct Loop::State {
   void close_crowd() noexcept;
   static void close_handle(uv_poll_t* handle) noexcept;
   int add(Watch& watch) noexcept;
-  void tell(Watch& watch, unsigned readiness) noexcept;
   static void on_crowd(void* self, void* watch, std::uint32_t events) noexcept;
   static void on_wake(uv_poll_t* handle, int status, int events) noexcept;
   static void on_timer(uv_poll_t* handle, int status, int events) noexcept;
@@ -184,7 +182,6 @@ Loop::Loop() : state_(new State) {
   if (int error = uv_loop_init(&state_->loop); error != 0) {
     fail(-error, "fern::Hub::current(): cannot make a hub");
   }
-  state_->loop.data = state_.get();
   try {
     state_->open();
   } catch (...) {
@@ -229,15 +226,10 @@ bool Loop::State::check_fresh() noexcept {
       uv_poll_stop(&watch.handle);
     }
     watch.armed = 0;
-    tell(watch, readable | writable | errored);
+    watch.ready(watch.owner, readable | writable | errored);
     any = true;
   }
   return any;
-}
-
-void Loop::State::tell(Watch& watch, unsigned readiness) noexcept {
-  ++told;
-  watch.ready(watch.owner, readiness);
 }
 
 void Loop::State::on_crowd(void* self, void* member, std::uint32_t events) noexcept {
@@ -252,13 +244,12 @@ void Loop::State::on_crowd(void* self, void* member, std::uint32_t events) noexc
     state.crowd.ask(watch.fd, 0);
     watch.armed = 0;
   }
-  state.tell(watch, readiness);
+  watch.ready(watch.owner, readiness);
 }
 
-std::size_t Loop::poll(bool block, std::int64_t deadline) noexcept {
+void Loop::poll(bool block, std::int64_t deadline) noexcept {
   base::NativeScope native;
   State& state = *state_;
-  state.told = 0;
   if (state.fresh != nullptr && state.check_fresh()) block = false;
   if (block && deadline < state.timer_at) {
     itimerspec at{};
@@ -269,7 +260,6 @@ std::size_t Loop::poll(bool block, std::int64_t deadline) noexcept {
     state.timer_at = deadline;
   }
   uv_run(&state.loop, block ? UV_RUN_ONCE : UV_RUN_NOWAIT);
-  return state.told;
 }
 
 void Loop::wake_up() noexcept {
@@ -324,7 +314,7 @@ void Loop::arm(Watch& watch, unsigned readiness) noexcept {
       watch->armed = 0;
       readiness = readable | writable | errored;
     }
-    static_cast<State*>(handle->loop->data)->tell(*watch, readiness);
+    watch->ready(watch->owner, readiness);
   });
 }
 

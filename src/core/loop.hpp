@@ -34,9 +34,9 @@ class Loop {
   Loop& operator=(const Loop&) = delete;
   ~Loop();
 
-  // poll() runs callbacks for what is ready, and says how many watches it has told. With `block` it
-  // waits for the first of them, until `deadline` (steady nanoseconds) or wake_up().
-  std::size_t poll(bool block, std::int64_t deadline) noexcept;
+  // poll() runs callbacks for what is ready. With `block` it waits for the first of them, until
+  // `deadline` (steady nanoseconds) or wake_up().
+  void poll(bool block, std::int64_t deadline) noexcept;
 
   // wake_up() ends a poll that blocks, or the next one that would. From any thread.
   void wake_up() noexcept;

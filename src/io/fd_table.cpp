@@ -66,6 +66,12 @@ void wake_all(FdWaiter* first) noexcept {
   }
 }
 
+void tell_all(FdWaiter* first) noexcept {
+  for (FdWaiter* waiter = first; waiter != nullptr; waiter = waiter->next) {
+    core::Hub::tell(*waiter->greenlet);
+  }
+}
+
 constexpr std::uint32_t always_told = EPOLLERR | EPOLLHUP;
 
 }  // namespace
@@ -132,7 +138,7 @@ void FdTable::forked() noexcept {
   }
 }
 
-FdEntry* FdTable::make(int fd) noexcept {
+__attribute__((noinline)) FdEntry* FdTable::make(int fd) noexcept {
   if (FdEntry* entry = find(fd)) return entry;
   auto number = static_cast<unsigned>(fd);
   try {
@@ -149,7 +155,7 @@ FdEntry* FdTable::make(int fd) noexcept {
 }
 
 // Whoever waits is told, and the number may mean something else from now on.
-void FdTable::reset(FdEntry& entry) noexcept {
+__attribute__((noinline)) void FdTable::reset(FdEntry& entry) noexcept {
   for (FdWaiter* first : entry.lists) {
     for (FdWaiter* waiter = first; waiter != nullptr; waiter = waiter->next) {
       waiter->entry = nullptr;
@@ -175,19 +181,29 @@ void FdTable::wake_waiters(int fd) noexcept {
   for (FdWaiter* first : entry->lists) wake_all(first);
 }
 
+// Makes the descriptor's entry that of this generation.
+__attribute__((noinline)) int FdTable::note(int fd, FdSlot& slot, FdSlot::View view) noexcept {
+  FdEntry* entry = make(fd);
+  if (entry == nullptr) return ENOMEM;
+  if (entry->generation != view.generation()) reset(*entry);
+  if (entry->noted) return 0;
+  if (!slot.note(view.generation(), id_)) return EBADF;
+  entry->fd = fd;
+  entry->generation = view.generation();
+  entry->noted = true;
+  entry->stream = view.stream();
+  return 0;
+}
+
 int FdTable::link(FdWaiter& waiter, int fd, std::uint32_t events, bool owned) noexcept {
   hub_.loop();
   FdSlot* slot = FdSlot::find(fd);
   if (slot == nullptr) return EBADF;
-  FdEntry* entry = make(fd);
-  if (entry == nullptr) return ENOMEM;
   FdSlot::View view = slot->load();
-  if (entry->generation != view.generation()) reset(*entry);
-  if (!entry->noted) {
-    if (!slot->note(view.generation(), id_)) return EBADF;
-    entry->fd = fd;
-    entry->generation = view.generation();
-    entry->noted = true;
+  FdEntry* entry = find(fd);
+  if (entry == nullptr || !entry->noted || entry->generation != view.generation()) [[unlikely]] {
+    if (int error = note(fd, *slot, view); error != 0) return error;
+    entry = find(fd);
   }
   waiter.greenlet = &hub_.running();
   waiter.entry = entry;
@@ -218,13 +234,13 @@ void FdTable::unlink(FdWaiter& waiter) noexcept {
 int FdTable::arm(FdWaiter& waiter) noexcept {
   FdEntry& entry = *waiter.entry;
   if (waiter.list == FdEntry::Pollers) return arm_poller(entry, waiter);
-  return arm_owned(entry, waiter.list == FdEntry::Readers ? core::readable : core::writable);
+  std::uint8_t direction = waiter.list == FdEntry::Readers ? core::readable : core::writable;
+  return (entry.armed & direction) != 0 ? 0 : arm_owned(entry, direction);
 }
 
 // Never arms a descriptor that is closed, for which libuv would abort: making the watch checks it,
 // closing it takes the watch away first, and it was tried just now or is armed already.
-int FdTable::arm_owned(FdEntry& entry, std::uint8_t direction) noexcept {
-  if ((entry.armed & direction) != 0) return 0;
+__attribute__((noinline)) int FdTable::arm_owned(FdEntry& entry, std::uint8_t direction) noexcept {
   if (entry.watch == nullptr) {
     entry.watch = hub_.loop().watch(entry.fd, &entry, on_ready);
     if (entry.watch == nullptr) return errno;
@@ -235,7 +251,7 @@ int FdTable::arm_owned(FdEntry& entry, std::uint8_t direction) noexcept {
 }
 
 // The set tells one event and then nothing: ask for what everybody wants who still waits.
-int FdTable::arm_poller(FdEntry& entry, FdWaiter& mine) noexcept {
+__attribute__((noinline)) int FdTable::arm_poller(FdEntry& entry, FdWaiter& mine) noexcept {
   std::uint32_t events = mine.events;
   for (FdWaiter* waiter = entry.lists[FdEntry::Pollers]; waiter != nullptr; waiter = waiter->next) {
     bool waits = waiter->greenlet->state == core::State::Parked;
@@ -254,15 +270,15 @@ void FdTable::on_ready(void* owner, unsigned readiness) noexcept {
   if ((readiness & core::readable) != 0) {
     entry.drained = false;
     if (entry.reader != nullptr) {
-      core::Hub::wake(*entry.reader, core::Wake::Notified);  // without a look at its stack
+      core::Hub::tell(*entry.reader);  // without a look at its stack
     } else {
       if (entry.lists[FdEntry::Readers] == nullptr) unwanted |= core::readable;
-      wake_all(entry.lists[FdEntry::Readers]);
+      tell_all(entry.lists[FdEntry::Readers]);
     }
   }
   if ((readiness & core::writable) != 0) {
     if (entry.lists[FdEntry::Writers] == nullptr) unwanted |= core::writable;
-    wake_all(entry.lists[FdEntry::Writers]);
+    tell_all(entry.lists[FdEntry::Writers]);
   }
   if ((entry.armed & unwanted) == 0) return;
   entry.armed &= static_cast<std::uint8_t>(~unwanted);
@@ -277,6 +293,7 @@ void FdTable::is_in_vain(FdEntry& entry) noexcept {
 
 void FdTable::bring_near(const core::Greenlet& waiting) noexcept {
   auto* frames = static_cast<const char*>(waiting.context.sp);
+#pragma GCC unroll 8
   for (int line = 0; line < 8; ++line) __builtin_prefetch(frames + line * 64);
   if (FdEntry* entry = find(static_cast<int>(waiting.waits_on))) __builtin_prefetch(entry);
   __builtin_prefetch(waiting.next);
@@ -292,7 +309,7 @@ void FdTable::on_poll(void* table, int fd, std::uint32_t events) noexcept {
   for (FdWaiter* waiter = entry->lists[FdEntry::Pollers]; waiter != nullptr;
        waiter = waiter->next) {
     if ((events & (waiter->events | always_told)) != 0) {
-      core::Hub::wake(*waiter->greenlet, core::Wake::Notified);
+      core::Hub::tell(*waiter->greenlet);
     } else if (waiter->greenlet->state == core::State::Parked) {
       still |= waiter->events;
     }
@@ -314,13 +331,15 @@ std::vector<core::Hub*> FdTable::others_of(FdSlot::View view) {
   return others;
 }
 
-FdWait::~FdWait() {
+// Flat, for this is most of what a wait costs beside the switch.
+__attribute__((flatten)) FdWait::~FdWait() {
   if (table_ != nullptr) table_->unlink(waiter_);
 }
 
-int FdWait::park(const char* what, Deadline deadline) noexcept {
+__attribute__((flatten)) int FdWait::park(const char* what, Deadline deadline) noexcept {
   if (table_ == nullptr) {
-    FdTable* table = FdTable::make_here();
+    FdTable* table = FdTable::here();
+    if (table == nullptr) table = FdTable::make_here();
     if (table == nullptr) return ENOMEM;
     if (table->hub().on_own_stack()) return error_in_hub;
     std::uint32_t events = direction_ == Direction::Read ? EPOLLIN : EPOLLOUT;

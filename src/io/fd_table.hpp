@@ -68,6 +68,21 @@ struct alignas(64) FdEntry {
   std::uint8_t calm = 0;   // so many full reads are taken for the end of what was there
   bool polled = false;     // in the PollSet, as far as we know
   bool awake = false;      // and it may still fire
+  bool stream = false;     // the FdSlot says so
+
+  // would_block() asks whether a read would only find that there is nothing. The next readiness
+  // ends it, so it is false unless the watch is armed.
+  bool would_block() const noexcept { return drained && (armed & core::readable) != 0; }
+
+  // has_read() tells of a read. One from a stream that got less than it asked for has drained it.
+  // One that got it all may have, too: if the next one after such a read was in vain, the next few
+  // that are full are taken for drained. Wrong, it costs a look at the loop.
+  void has_read(bool all) noexcept {
+    if (!stream) return;
+    full = all;
+    drained = !all || calm > 0;
+    if (all && calm > 0) --calm;
+  }
 };
 
 class FdTable final : public core::Hub::Extension {
@@ -85,21 +100,12 @@ class FdTable final : public core::Hub::Extension {
   core::Hub& hub() noexcept { return hub_; }
   std::uint32_t id() const noexcept { return id_; }
 
-  // drained() asks whether a read would only find that there is nothing. The next readiness ends
-  // it, so it is false unless the watch is armed.
-  bool drained(int fd) noexcept {
-    FdEntry* entry = find(fd);
-    return entry != nullptr && entry->drained && (entry->armed & core::readable) != 0;
-  }
-  // has_read() tells of a read from a stream. One that got less than it asked for has drained it.
-  // One that got it all may have, too: if the next one after such a read was in vain, the next few
-  // that are full are taken for drained. Wrong, it costs a look at the loop.
-  void has_read(int fd, bool full) noexcept {
-    FdEntry* entry = find(fd);
-    if (entry == nullptr) return;
-    entry->full = full;
-    entry->drained = !full || entry->calm > 0;
-    if (full && entry->calm > 0) --entry->calm;
+  // find() is the entry of a descriptor, null if there is no place for it yet.
+  FdEntry* find(int fd) noexcept {
+    auto number = static_cast<unsigned>(fd);
+    if (number / chunk_size >= chunks_.size()) return nullptr;
+    FdEntry* chunk = chunks_[number / chunk_size];
+    return chunk == nullptr ? nullptr : chunk + number % chunk_size;
   }
 
   // link() puts a waiter into the list it belongs to, last; arm() sees to it that the next
@@ -134,13 +140,8 @@ class FdTable final : public core::Hub::Extension {
 
   explicit FdTable(core::Hub& hub) noexcept;
   ~FdTable();
-  FdEntry* find(int fd) noexcept {
-    auto number = static_cast<unsigned>(fd);
-    if (number / chunk_size >= chunks_.size()) return nullptr;
-    FdEntry* chunk = chunks_[number / chunk_size];
-    return chunk == nullptr ? nullptr : chunk + number % chunk_size;
-  }
   FdEntry* make(int fd) noexcept;
+  int note(int fd, FdSlot& slot, FdSlot::View view) noexcept;
   void reset(FdEntry& entry) noexcept;
   int arm_owned(FdEntry& entry, std::uint8_t direction) noexcept;
   int arm_poller(FdEntry& entry, FdWaiter& waiter) noexcept;

@@ -22,9 +22,10 @@ bool owned(int fd) noexcept {
 }
 
 template <class Call>
-auto uninterrupted(Call& call) noexcept {
-  auto result = call();
-  while (result < 0 && errno == EINTR) result = call();
+__attribute__((always_inline)) inline auto uninterrupted(Call& call) noexcept {
+  decltype(call()) result;
+  do result = call();
+  while (result < 0 && errno == EINTR);
   return result;
 }
 
@@ -75,9 +76,10 @@ auto green(int fd, Direction direction, const char* what, Deadline deadline, Cal
   return green(fd, direction, what, deadline, false, call, call);
 }
 
-bool drained(int fd) noexcept {
+// Null for one that this hub has never waited for.
+FdEntry* entry_of(int fd) noexcept {
   FdTable* table = FdTable::here();
-  return table != nullptr && table->drained(fd);
+  return table == nullptr ? nullptr : table->find(fd);
 }
 
 // Flags with which a call says something else than that nothing has come yet.
@@ -92,14 +94,11 @@ ssize_t receive(int fd, const char* what, std::size_t size, int flags, Deadline 
     return uninterrupted(once);
   }
   auto call = [&] { return receive_now(flags | MSG_DONTWAIT); };
-  bool wait_first = size > 0 && drained(fd);
+  FdEntry* entry = entry_of(fd);
+  bool wait_first = size > 0 && entry != nullptr && entry->would_block();
   ssize_t got = green(fd, Direction::Read, what, deadline, wait_first, call, call);
-  if (got > 0 && (flags & MSG_PEEK) == 0) {
-    FdSlot* slot = FdSlot::find(fd);
-    FdTable* table = FdTable::here();
-    if (table != nullptr && slot != nullptr && slot->load().stream()) {
-      table->has_read(fd, static_cast<std::size_t>(got) >= size);
-    }
+  if (got > 0 && (flags & MSG_PEEK) == 0 && entry != nullptr) {
+    entry->has_read(static_cast<std::size_t>(got) >= size);
   }
   return got;
 }
@@ -183,7 +182,9 @@ int accept(int fd, sockaddr* address, socklen_t* size, Deadline deadline) noexce
     if (!listener.owned() && ready_now(fd, POLLIN) < 0) return -1;
     return real::accept4(fd, address, size, SOCK_NONBLOCK | SOCK_CLOEXEC);
   };
-  int accepted = green(fd, Direction::Read, "accept()", deadline, drained(fd), call, call);
+  const FdEntry* entry = entry_of(fd);
+  bool wait_first = entry != nullptr && entry->would_block();
+  int accepted = green(fd, Direction::Read, "accept()", deadline, wait_first, call, call);
   if (accepted >= 0 && !adopt(accepted, listener.stream())) {
     real::close(accepted);
     errno = EMFILE;
