@@ -299,15 +299,17 @@ TEST_F(WaitTest, KillallWithoutBlockReturnsBeforeTheyUnwind) {
 }
 
 TEST_F(WaitTest, KillallThrowsWhenTheDeadlinePassesAndTheyUnwindLater) {
-  auto slow = fern::spawn([] {
+  fern::Event unwinds;
+  auto slow = fern::spawn([&] {
     fern::ShieldKill shield;
-    fern::sleep(5ms);
+    unwinds.wait();
   });
   auto sleeper = fern::spawn([] { fern::sleep(1h); });
   fern::yield();
   EXPECT_THROW(killall({slow, sleeper}, {.deadline = 1ms}), fern::TimeoutError);
   EXPECT_FALSE(slow.ready());
   EXPECT_TRUE(sleeper.killed());
+  unwinds.set();
   slow.join();
 }
 
