@@ -170,14 +170,6 @@ TEST_F(CloseTest, ADescriptorClosedBehindOurBackIsLetGoOfByTheNextCallThatFindsO
   pair.a = -1;
 }
 
-TEST_F(CloseTest, ADescriptorClosedBehindOurBackBeforeTheLoopHasSeenItIsTold) {
-  Pair pair;
-  auto reader = fern::spawn([&] { return recv(pair.a); });
-  fern::yield();  // armed, but not registered yet
-  ::close(std::exchange(pair.a, -1));
-  EXPECT_EQ(reader.get(), error(EBADF));
-}
-
 TEST_F(CloseTest, ADescriptorClosedBehindOurBackWithADuplicateLeftIsNotArmedAgain) {
   Pair pair;
   int duplicate = ::fcntl(pair.a, F_DUPFD_CLOEXEC, 0);

@@ -1,4 +1,4 @@
-// What a loop tells of its watches, few or more than libuv takes at a time.
+// What a loop tells of its watches.
 
 #include "core/loop.hpp"
 
@@ -14,25 +14,23 @@
 #include <functional>
 #include <limits>
 
+#include "base/clock.hpp"
 #include "children.hpp"
 #include "support.hpp"
 
 using fern::core::Loop;
+using fern::core::Watch;
 
 namespace {
 
 constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
-constexpr std::size_t many = 1100;  // more than libuv is given
+constexpr std::size_t many = 1100;
 
 class LoopTest : public fern::testing::FernTest {
  protected:
   // A watched descriptor that is ready to be read from the first, and what was told of it.
-  struct Watched {
-    Watched(Loop& loop, int descriptor) : loop(loop), fd(descriptor) {
-      watch = loop.watch(fd, this, [](void* self, unsigned readiness) noexcept {
-        static_cast<Watched*>(self)->told(readiness);
-      });
-    }
+  struct Watched : Watch {
+    Watched(Loop& loop, int descriptor) : loop(loop) { fd = descriptor; }
     explicit Watched(Loop& loop) : Watched(loop, ::eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK)) {}
     Watched(const Watched&) = delete;
     Watched& operator=(const Watched&) = delete;
@@ -40,17 +38,21 @@ class LoopTest : public fern::testing::FernTest {
       end();
       ::close(fd);
     }
+    int arm(unsigned readiness) {
+      if (watched()) return loop.arm(*this, readiness);
+      return loop.watch(*this, fd, readiness, [](Watch& self, unsigned ready) noexcept {
+        static_cast<Watched&>(self).told(ready);
+      });
+    }
     void told(unsigned readiness) {
       ++times;
       last = readiness;
       if (on_told) on_told();
     }
     void end() {
-      if (watch != nullptr) loop.unwatch(*std::exchange(watch, nullptr));
+      if (watched()) loop.unwatch(*this);
     }
     Loop& loop;
-    int fd;
-    Loop::Watch* watch = nullptr;
     std::size_t times = 0;
     unsigned last = 0;
     std::function<void()> on_told;
@@ -65,17 +67,15 @@ class LoopTest : public fern::testing::FernTest {
   ~LoopTest() override { ::setrlimit(RLIMIT_NOFILE, &limit_); }
 
   static void fill(Loop& loop, std::deque<Watched>& all, std::size_t count = many) {
-    while (all.size() < count) {
-      ASSERT_NE(all.emplace_back(loop).watch, nullptr);
-    }
+    while (all.size() < count) all.emplace_back(loop);
   }
   static std::size_t times(const std::deque<Watched>& all) {
     std::size_t sum = 0;
     for (const Watched& each : all) sum += each.times;
     return sum;
   }
-  static void arm(Loop& loop, std::deque<Watched>& all) {
-    for (Watched& each : all) loop.arm(*each.watch, fern::core::readable);
+  static void arm(std::deque<Watched>& all) {
+    for (Watched& each : all) ASSERT_EQ(each.arm(fern::core::readable), 0);
   }
 
  private:
@@ -86,7 +86,7 @@ TEST_F(LoopTest, APollTellsEachWatchOnceHoweverManyAreReady) {
   Loop loop;
   std::deque<Watched> all;
   fill(loop, all, 2 * many);
-  arm(loop, all);
+  arm(all);
   loop.poll(false, never);
   EXPECT_TRUE(std::ranges::all_of(all, [](const Watched& each) { return each.times == 1; }));
 }
@@ -95,7 +95,7 @@ TEST_F(LoopTest, APollThatBlocksEndsWithTheLastOfManyWatches) {
   Loop loop;
   std::deque<Watched> all;
   fill(loop, all);
-  loop.arm(*all.back().watch, fern::core::readable);
+  all.back().arm(fern::core::readable);
   loop.poll(true, never);
   EXPECT_EQ(all.back().last, fern::core::readable);
 }
@@ -105,18 +105,18 @@ TEST_F(LoopTest, AWatchIsToldAgainUntilItIsDisarmed) {
   std::deque<Watched> all;
   fill(loop, all);
   for (Watched* each : {&all.front(), &all.back()}) {
-    loop.arm(*each->watch, fern::core::readable);
+    each->arm(fern::core::readable);
     loop.poll(false, never);
     loop.poll(false, never);
     EXPECT_EQ(each->times, 2);
-    loop.arm(*each->watch, 0);
+    each->arm(0);
     loop.poll(false, never);
     EXPECT_EQ(each->times, 2);
-    loop.arm(*each->watch, fern::core::readable | fern::core::writable);
+    each->arm(fern::core::readable | fern::core::writable);
     loop.poll(false, never);
     EXPECT_EQ(each->times, 3);
     EXPECT_EQ(each->last, fern::core::readable | fern::core::writable);
-    loop.arm(*each->watch, 0);
+    each->arm(0);
   }
 }
 
@@ -128,25 +128,70 @@ TEST_F(LoopTest, AWatchMayEndWhileAnotherIsTold) {
   Watched second(loop);
   first.on_told = [&] { second.end(); };
   second.on_told = [&] { first.end(); };
-  loop.arm(*first.watch, fern::core::readable);
-  loop.arm(*second.watch, fern::core::readable);
+  first.arm(fern::core::readable);
+  second.arm(fern::core::readable);
   loop.poll(false, never);
   EXPECT_EQ(first.times + second.times, 1);
 }
 
-TEST_F(LoopTest, AWatchWhoseDescriptorOthersHaveClosedIsToldOfAnError) {
+TEST_F(LoopTest, ADescriptorThatIsClosedCannotBeArmed) {
   Loop loop;
-  std::deque<Watched> all;
-  fill(loop, all);
-  for (Watched* each : {&all.front(), &all.back()}) {
-    loop.arm(*each->watch, fern::core::readable);
-    ::close(each->fd);
+  Watched closed(loop);
+  ::close(closed.fd);
+  EXPECT_EQ(closed.arm(fern::core::readable), EBADF);
+  EXPECT_FALSE(closed.watched());
+  closed.fd = ::eventfd(1, EFD_CLOEXEC);
+  EXPECT_EQ(closed.arm(fern::core::readable), 0);
+  ::close(closed.fd);
+  EXPECT_EQ(closed.arm(fern::core::writable), EBADF);
+  closed.end();
+  closed.fd = ::eventfd(1, EFD_CLOEXEC);
+}
+
+TEST_F(LoopTest, WhatOthersHaveClosedWhileADuplicateLivesEndsNoPollOnceItIsDisarmed) {
+  Loop loop;
+  for (bool others_get_the_number : {false, true}) {
+    Watched ghost(loop);
+    int duplicate = ::dup(ghost.fd);
+    ghost.arm(fern::core::readable);
+    ::close(ghost.fd);
+    if (others_get_the_number) {
+      EXPECT_EQ(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), ghost.fd);
+    }
     loop.poll(true, never);
-    EXPECT_EQ(each->times, 1);
-    EXPECT_NE(each->last & fern::core::errored, 0U);
-    each->end();
-    each->fd = ::eventfd(0, EFD_CLOEXEC);
+    EXPECT_EQ(ghost.times, 1);  // nobody can have told us
+    ghost.arm(0);
+    loop.poll(false, never);
+    EXPECT_EQ(ghost.times, 1);
+    auto until = fern::base::now_ns() + 1'000'000;
+    loop.poll(true, until);
+    EXPECT_GE(fern::base::now_ns(), until);
+    ghost.end();
+    ::close(duplicate);
+    if (!others_get_the_number) ghost.fd = ::eventfd(0, EFD_CLOEXEC);
   }
+}
+
+TEST_F(LoopTest, AGhostIsToldApartFromWhatIsWatchedUnderItsNumber) {
+  Loop loop;
+  Watched ghost(loop);
+  int duplicate = ::dup(ghost.fd);
+  ghost.arm(fern::core::readable);
+  ::close(ghost.fd);
+  ghost.end();
+  Watched other(loop, ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  EXPECT_EQ(other.fd, ghost.fd);
+  other.arm(fern::core::readable);
+  loop.poll(false, never);
+  auto until = fern::base::now_ns() + 1'000'000;
+  loop.poll(true, until);
+  EXPECT_GE(fern::base::now_ns(), until);
+  EXPECT_EQ(other.times, 0);
+  eventfd_write(other.fd, 1);
+  loop.poll(true, never);
+  EXPECT_EQ(other.times, 1);
+  ::close(duplicate);
+  ghost.fd = -1;
 }
 
 TEST_F(LoopTest, AReaderIsToldOfAPipeWithoutWriter) {
@@ -157,7 +202,7 @@ TEST_F(LoopTest, AReaderIsToldOfAPipeWithoutWriter) {
     int ends[2];
     ASSERT_EQ(::pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
     Watched reader(loop, ends[0]);
-    loop.arm(*reader.watch, fern::core::readable);
+    reader.arm(fern::core::readable);
     ::close(ends[1]);
     loop.poll(true, never);
     EXPECT_EQ(reader.last, fern::core::readable);
@@ -172,7 +217,7 @@ TEST_F(LoopTest, AWriterIsToldOfAPipeWithoutReaderAsAnErrorOnce) {
     int ends[2];
     ASSERT_EQ(::pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
     Watched writer(loop, ends[1]);
-    loop.arm(*writer.watch, fern::core::writable);
+    writer.arm(fern::core::writable);
     ::close(ends[0]);
     loop.poll(true, never);
     loop.poll(false, never);
@@ -189,7 +234,7 @@ TEST_F(LoopTest, AllWatchesMayEndWhileTheLastOfThemIsTold) {
     each->on_told = [&] {
       for (Watched& other : all) other.end();
     };
-    loop.arm(*each->watch, fern::core::readable);
+    each->arm(fern::core::readable);
   }
   loop.poll(true, never);
   loop.poll(false, never);
@@ -202,8 +247,8 @@ TEST_F(LoopTest, WhatIsAlwaysReadyCannotBeWatched) {
   for (std::size_t others : {std::size_t{0}, many}) {
     fill(loop, all, others);
     Watched file(loop, ::memfd_create("always ready", MFD_CLOEXEC));
-    EXPECT_EQ(file.watch, nullptr);
-    EXPECT_EQ(errno, EPERM);
+    EXPECT_EQ(file.arm(fern::core::readable), EPERM);
+    EXPECT_FALSE(file.watched());
   }
 }
 
@@ -211,7 +256,7 @@ TEST_F(LoopTest, WatchesGoOnInBothProcessesAfterAFork) {
   Loop loop;
   std::deque<Watched> all;
   fill(loop, all);
-  arm(loop, all);
+  arm(all);
   loop.poll(false, never);
   EXPECT_EQ(times(all), many);
   EXPECT_EQ(fern::testing::in_child([&] {
@@ -229,9 +274,9 @@ TEST_F(LoopTest, ALoopEndsWithWatchesLeft) {
   {
     Loop loop;
     fill(loop, all);
-    arm(loop, all);
+    arm(all);
     loop.poll(false, never);
-    for (Watched& each : all) each.watch = nullptr;
+    for (Watched& each : all) each.ready = nullptr;
   }
   all.clear();
 }

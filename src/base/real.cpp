@@ -127,6 +127,7 @@ FERN_REAL(close);
 FERN_REAL(poll);
 FERN_REAL(waitpid);
 FERN_REAL(getaddrinfo);
+FERN_REAL(dup3);
 FERN_REAL(epoll_create1);
 FERN_REAL(epoll_ctl);
 FERN_REAL(epoll_wait);
@@ -241,6 +242,7 @@ int getaddrinfo(const char* host, const char* service, const addrinfo* hints,
                 addrinfo** result) noexcept {
   return real_getaddrinfo(host, service, hints, result);
 }
+int dup3(int from, int to, int flags) noexcept { return real_dup3(from, to, flags); }
 int epoll_create1(int flags) noexcept { return real_epoll_create1(flags); }
 int epoll_ctl(int epoll, int operation, int fd, epoll_event* event) noexcept {
   return real_epoll_ctl(epoll, operation, fd, event);

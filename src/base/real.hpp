@@ -64,6 +64,7 @@ int signalfd(int fd, const sigset_t* mask, int flags) noexcept;
 int getaddrinfo(const char* host, const char* service, const addrinfo* hints,
                 addrinfo** result) noexcept;
 
+int dup3(int from, int to, int flags) noexcept;
 int epoll_create1(int flags) noexcept;
 int epoll_ctl(int epoll, int operation, int fd, epoll_event* event) noexcept;
 int epoll_wait(int epoll, epoll_event* events, int capacity, int timeout_ms) noexcept;

@@ -1,77 +1,45 @@
 #include "core/loop.hpp"
 
 #include "base/assert.hpp"
-#include "base/clock.hpp"
 #include "base/native.hpp"
 #include "base/real.hpp"
-#include "core/crowd.hpp"
 
 #include <fcntl.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <uv.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <ctime>
 #include <limits>
-#include <memory>
 #include <new>
 #include <system_error>
-#include <utility>
+#include <vector>
 
 namespace fern::core {
 namespace {
 
 constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
 
-// With those of our own one less than a batch of libuv's.
-constexpr std::size_t most_in_libuv = 1000;
-
-[[noreturn]] void fail(int error, const char* what) {
-  throw std::system_error(error, std::system_category(), what);
+[[noreturn]] void fail(int error) {
+  throw std::system_error(error, std::system_category(), "fern::Hub::current(): cannot make a hub");
 }
 
-int to_uv(unsigned readiness) noexcept {
-  int events = 0;
-  if ((readiness & readable) != 0) events |= UV_READABLE;
-  if ((readiness & writable) != 0) events |= UV_WRITABLE;
-  return events;
+epoll_event event_of(const Watch& watch, unsigned readiness) noexcept {
+  epoll_event event{};
+  if ((readiness & readable) != 0) event.events |= EPOLLIN;
+  if ((readiness & writable) != 0) event.events |= EPOLLOUT;
+  event.data.u64 = std::uint64_t{watch.tag} << 32 | static_cast<std::uint32_t>(watch.fd);
+  return event;
 }
 
-std::uint32_t to_epoll(unsigned readiness) noexcept {
-  std::uint32_t events = 0;
-  if ((readiness & readable) != 0) events |= EPOLLIN;
-  if ((readiness & writable) != 0) events |= EPOLLOUT;
-  return events;
+int fd_of(const epoll_event& event) noexcept { return static_cast<int>(event.data.u64); }
+std::uint32_t tag_of(const epoll_event& event) noexcept {
+  return static_cast<std::uint32_t>(event.data.u64 >> 32);
 }
 
 }  // namespace
-
-class Loop::Watch {
- public:
-  uv_poll_t handle;  // first, so that its address is ours; unused in the crowd
-  int fd;
-  bool crowded;
-  unsigned armed = 0;
-  void* owner;
-  Ready ready;
-  Watch* next_fresh = nullptr;    // in State::fresh: those armed since the last poll
-  Watch** fresh_place = nullptr;  // what points to it there; null when it is not in the list
-
-  void add_to(Watch*& fresh) noexcept {
-    if (fresh_place != nullptr) return;
-    next_fresh = fresh;
-    if (fresh != nullptr) fresh->fresh_place = &next_fresh;
-    fresh_place = &fresh;
-    fresh = this;
-  }
-  void leave_fresh() noexcept {
-    if (fresh_place == nullptr) return;
-    *fresh_place = next_fresh;
-    if (next_fresh != nullptr) next_fresh->fresh_place = fresh_place;
-    fresh_place = nullptr;
-  }
-};
 
 class Loop::Signal {
  public:
@@ -81,256 +49,277 @@ class Loop::Signal {
 };
 
 struct Loop::State {
-  uv_loop_t loop;
-  uv_poll_t* wake_handle = nullptr;
-  uv_poll_t* timer_handle = nullptr;
-  uv_poll_t* crowd_handle = nullptr;  // null until there is a crowd
-  int wake_fd = -1;
-  int timer_fd = -1;
-  std::int64_t timer_at = never;  // what the timerfd is set to
-  Watch* fresh = nullptr;
-  std::size_t in_libuv = 0;  // watches
-  Crowd crowd{this, on_crowd};
+  // What the loop has in its own set.
+  struct Own : Watch {
+    State* state = nullptr;
+  };
 
-  void open();
+  uv_loop_t uv;
+  Own wakes, timer, libuv;
+  int set = -1;
+  std::int64_t timer_at = never;  // what the timerfd is set to
+  bool uv_waits = false;          // libuv has something to do before it can be waited for
+  bool haunted = false;           // the set tells of what cannot be taken out
+  bool left = false;              // a watch has, in this poll
+  std::uint32_t tags = 0;         // given so far
+  std::vector<Watch*> watches;    // at their descriptor's number; null for none
+  std::size_t count = 0;          // of them
+  std::vector<epoll_event> events;
+
+  int open() noexcept;
   void close() noexcept;
-  bool check_fresh() noexcept;
-  int open_crowd() noexcept;
-  void close_crowd() noexcept;
-  static void close_handle(uv_poll_t* handle) noexcept;
-  int add(Watch& watch) noexcept;
-  static void on_crowd(void* self, void* watch, std::uint32_t events) noexcept;
-  static void on_wake(uv_poll_t* handle, int status, int events) noexcept;
-  static void on_timer(uv_poll_t* handle, int status, int events) noexcept;
+  void run_libuv() noexcept;
+  Watch* find(int fd) const noexcept {
+    auto place = static_cast<std::size_t>(fd);
+    return place < watches.size() ? watches[place] : nullptr;
+  }
+  int enter(Watch& watch, int fd, Watch::Ready ready) noexcept;
+  void leave(Watch& watch) noexcept;
+  int fill(bool tell) noexcept;
+  int ask(Watch& watch, unsigned readiness) noexcept;
+  bool take_out(int fd) noexcept;
+  void renew() noexcept;
+  void tell(Watch& watch, std::uint32_t events) noexcept;
+  void collect(std::size_t count) noexcept;
 };
 
-void Loop::State::on_wake(uv_poll_t* handle, int, int) noexcept {
-  auto* state = static_cast<State*>(handle->data);
-  std::uint64_t count;
-  while (real::read(state->wake_fd, &count, sizeof count) < 0 && errno == EINTR) {
+// A place for one event of each: one call takes all, so that none is served less often.
+int Loop::State::enter(Watch& watch, int fd, Watch::Ready ready) noexcept {
+  auto place = static_cast<std::size_t>(fd);
+  try {
+    if (place >= watches.size()) watches.resize(std::max(place + 1, 2 * watches.size()));
+    if (count >= events.size()) events.resize(std::max<std::size_t>(64, 2 * count));
+  } catch (const std::bad_alloc&) {
+    return ENOMEM;
   }
+  watch.fd = fd;
+  watch.ready = ready;
+  watch.tag = ++tags;
+  watches[place] = &watch;
+  ++count;
+  return 0;
 }
 
-// Setting the timerfd anew clears its readiness, so that it need not be read.
-void Loop::State::on_timer(uv_poll_t* handle, int, int) noexcept {
-  auto* state = static_cast<State*>(handle->data);
-  itimerspec off{};
-  real::timerfd_settime(state->timer_fd, 0, &off, nullptr);
-  state->timer_at = never;
+void Loop::State::leave(Watch& watch) noexcept {
+  watches[static_cast<std::size_t>(watch.fd)] = nullptr;
+  --count;
+  watch.ready = nullptr;
+  watch.armed = 0;
+  left = true;
 }
 
-void Loop::State::open() {
-  auto wakes = std::make_unique<uv_poll_t>();
-  auto timers = std::make_unique<uv_poll_t>();
-  wake_fd = real::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  timer_fd = real::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-  if (wake_fd < 0 || timer_fd < 0) {
-    int error = errno;
-    if (wake_fd >= 0) real::close(wake_fd);
-    if (timer_fd >= 0) real::close(timer_fd);
-    fail(error, "fern::Hub::current(): cannot make a hub");
+// The kernel knows better than we do whether the descriptor is in the set: somebody may have closed
+// it and another have got the number.
+int Loop::State::ask(Watch& watch, unsigned readiness) noexcept {
+  epoll_event event = event_of(watch, readiness);
+  int operation = watch.armed == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+  if (real::epoll_ctl(set, operation, watch.fd, &event) < 0) {
+    if (errno != EEXIST && errno != ENOENT) return errno;
+    operation = errno == EEXIST ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+    if (real::epoll_ctl(set, operation, watch.fd, &event) < 0) return errno;
   }
+  watch.armed = static_cast<std::uint8_t>(readiness);
+  return 0;
+}
+
+// False when it was not there.
+bool Loop::State::take_out(int fd) noexcept {
+  int saved = errno;
+  epoll_event event{};
+  bool taken = real::epoll_ctl(set, EPOLL_CTL_DEL, fd, &event) == 0;
+  errno = saved;
+  return taken;
+}
+
+// Puts all that is armed into a fresh set. What has been closed by others is disarmed, and told if
+// asked. The last errno.
+int Loop::State::fill(bool tell) noexcept {
+  int error = 0;
+  for (Watch* watch : watches) {
+    if (watch == nullptr || watch->armed == 0) continue;
+    epoll_event event = event_of(*watch, watch->armed);
+    if (real::epoll_ctl(set, EPOLL_CTL_ADD, watch->fd, &event) == 0) continue;
+    error = errno;
+    watch->armed = 0;
+    if (tell) watch->ready(*watch, readable | writable | errored);
+  }
+  return error;
+}
+
+// 0, or an errno and nothing is open.
+int Loop::State::open() noexcept {
+  set = real::epoll_create1(EPOLL_CLOEXEC);
+  wakes.fd = real::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  timer.fd = real::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
   timer_at = never;
-  wake_handle = wakes.release();
-  timer_handle = timers.release();
-  wake_handle->data = timer_handle->data = this;
-  uv_poll_init(&loop, wake_handle, wake_fd);
-  uv_poll_init(&loop, timer_handle, timer_fd);
-  uv_poll_start(wake_handle, UV_READABLE, on_wake);
-  uv_poll_start(timer_handle, UV_READABLE, on_timer);
-}
-
-// Freed at the next poll.
-void Loop::State::close_handle(uv_poll_t* handle) noexcept {
-  uv_close(reinterpret_cast<uv_handle_t*>(handle),
-           [](uv_handle_t* closed) { delete reinterpret_cast<uv_poll_t*>(closed); });
-}
-
-void Loop::State::close_crowd() noexcept {
-  if (crowd_handle == nullptr) return;
-  close_handle(std::exchange(crowd_handle, nullptr));
-  crowd.close();
+  int error = set < 0 || wakes.fd < 0 || timer.fd < 0 ? errno : 0;
+  auto on_wake = [](Watch& watch, unsigned) noexcept {
+    std::uint64_t count;
+    while (real::read(watch.fd, &count, sizeof count) < 0 && errno == EINTR) {
+    }
+  };
+  // Setting the timerfd anew clears its readiness, so that it need not be read.
+  auto on_timer = [](Watch& watch, unsigned) noexcept {
+    itimerspec off{};
+    real::timerfd_settime(watch.fd, 0, &off, nullptr);
+    static_cast<Own&>(watch).state->timer_at = never;
+  };
+  auto on_libuv = [](Watch& watch, unsigned) noexcept {
+    static_cast<Own&>(watch).state->run_libuv();
+  };
+  if (error == 0) error = enter(wakes, wakes.fd, on_wake);
+  if (error == 0) error = enter(timer, timer.fd, on_timer);
+  if (error == 0) error = enter(libuv, uv_backend_fd(&uv), on_libuv);
+  for (Own* own : {&wakes, &timer, &libuv}) {
+    own->state = this;
+    own->armed = readable;
+  }
+  if (error != 0) close();
+  return error;
 }
 
 void Loop::State::close() noexcept {
-  close_handle(wake_handle);
-  close_handle(timer_handle);
-  close_crowd();
-  real::close(wake_fd);
-  real::close(timer_fd);
+  for (Own* own : {&wakes, &timer, &libuv}) {
+    if (own->watched()) leave(*own);
+    if (own != &libuv && own->fd >= 0) real::close(own->fd);
+  }
+  if (set >= 0) real::close(set);
 }
 
-int Loop::State::open_crowd() noexcept {
-  if (crowd_handle != nullptr) return 0;
-  auto handle = std::unique_ptr<uv_poll_t>(new (std::nothrow) uv_poll_t);
-  if (handle == nullptr) return ENOMEM;
-  if (int error = crowd.open(); error != 0) return error;
-  if (int error = uv_poll_init(&loop, handle.get(), crowd.fd()); error != 0) {
-    crowd.close();
-    return -error;
-  }
-  crowd_handle = handle.release();
-  crowd_handle->data = this;
-  uv_poll_start(crowd_handle, UV_READABLE, [](uv_poll_t* handle, int, int) {
-    static_cast<State*>(handle->data)->crowd.collect();
-  });
-  return 0;
+void Loop::State::run_libuv() noexcept {
+  base::NativeScope native;
+  uv_waits = false;
+  uv_run(&uv, UV_RUN_NOWAIT);
 }
 
 Loop::Loop() : state_(new State) {
   base::NativeScope native;
-  if (int error = uv_loop_init(&state_->loop); error != 0) {
-    fail(-error, "fern::Hub::current(): cannot make a hub");
-  }
-  try {
-    state_->open();
-  } catch (...) {
-    uv_loop_close(&state_->loop);
-    throw;
+  if (int error = uv_loop_init(&state_->uv); error != 0) fail(-error);
+  int error = state_->open();
+  if (error == 0) error = state_->fill(false);
+  if (error != 0) {
+    uv_loop_close(&state_->uv);
+    fail(error);
   }
 }
 
 Loop::~Loop() {
   base::NativeScope native;
   state_->close();
-  // Whatever is still watched belongs to greenlets that refused to end.
   uv_walk(
-      &state_->loop,
+      &state_->uv,
       [](uv_handle_t* handle, void*) {
-        if (uv_is_closing(handle)) return;
-        if (handle->type == UV_POLL) {
-          uv_close(handle, [](uv_handle_t* closed) { delete reinterpret_cast<Watch*>(closed); });
-        } else if (handle->type == UV_SIGNAL) {
-          uv_close(handle, [](uv_handle_t* closed) { delete static_cast<Signal*>(closed->data); });
-        }
+        if (uv_is_closing(handle) || handle->type != UV_SIGNAL) return;
+        uv_close(handle, [](uv_handle_t* closed) { delete static_cast<Signal*>(closed->data); });
       },
       nullptr);
-  state_->crowd.for_each([](void* watch) { delete static_cast<Watch*>(watch); });
-  uv_run(&state_->loop, UV_RUN_NOWAIT);
-  uv_loop_close(&state_->loop);
+  uv_run(&state_->uv, UV_RUN_NOWAIT);
+  uv_loop_close(&state_->uv);
 }
 
-// Registers what was armed since the last poll, or sees to it that libuv can, which aborts the
-// program if a descriptor has been closed by then, by whoever: those who wait for it are woken
-// instead, and their calls will tell. True when there was one.
-bool Loop::State::check_fresh() noexcept {
-  bool any = false;
-  while (fresh != nullptr) {
-    Watch& watch = *fresh;
-    watch.leave_fresh();
-    if (watch.armed == 0) continue;
-    if (watch.crowded) {
-      if (open_crowd() == 0 && crowd.ask(watch.fd, to_epoll(watch.armed)) == 0) continue;
-    } else {
-      if (real::fcntl(watch.fd, F_GETFD, 0) >= 0) continue;
-      uv_poll_stop(&watch.handle);
-    }
-    watch.armed = 0;
-    watch.ready(watch.owner, readable | writable | errored);
-    any = true;
-  }
-  return any;
+// What a set tells of but cannot be asked to forget, because the descriptor has been closed by
+// others while a duplicate lives, is left behind with it.
+void Loop::State::renew() noexcept {
+  int fresh = real::epoll_create1(EPOLL_CLOEXEC);
+  if (fresh < 0) return;
+  haunted = false;
+  // Under the old number: its own may be the one whose callers are about to learn that it is
+  // closed.
+  real::dup3(fresh, set, O_CLOEXEC);
+  real::close(fresh);
+  fill(true);
 }
 
-void Loop::State::on_crowd(void* self, void* member, std::uint32_t events) noexcept {
-  auto& state = *static_cast<State*>(self);
-  auto& watch = *static_cast<Watch*>(member);
+void Loop::State::tell(Watch& watch, std::uint32_t events) noexcept {
   unsigned readiness = 0;
   if ((events & EPOLLIN) != 0) readiness |= readable;
   if ((events & EPOLLOUT) != 0) readiness |= writable;
   if ((events & EPOLLHUP) != 0) readiness |= watch.armed;
-  if ((events & EPOLLERR) != 0) readiness = readable | writable | errored;  // as libuv has it
-  if ((events & EPOLLERR) != 0 || watch.armed == 0) {
-    state.crowd.ask(watch.fd, 0);
+  if ((events & EPOLLERR) != 0) [[unlikely]] {
+    // It would be told again and again.
+    readiness = readable | writable | errored;
+    if (!take_out(watch.fd)) haunted = true;
     watch.armed = 0;
   }
-  watch.ready(watch.owner, readiness);
+  watch.ready(watch, readiness);
+}
+
+// Who is told may watch more, and unwatch whatever stands behind it: that of the same poll is no
+// ghost.
+void Loop::State::collect(std::size_t ready) noexcept {
+  constexpr std::size_t far = 8;
+  constexpr std::size_t near = 4;
+  left = false;
+  for (std::size_t i = 0; i < ready; ++i) {
+    if (i + far < ready) __builtin_prefetch(find(fd_of(events[i + far])));
+    if (i + near < ready) {
+      if (const Watch* soon = find(fd_of(events[i + near]))) __builtin_prefetch(soon->reader, 1);
+    }
+    epoll_event event = events[i];
+    Watch* watch = find(fd_of(event));
+    if (watch == nullptr || watch->tag != tag_of(event)) [[unlikely]] {
+      haunted |= !left;
+    } else if (watch->armed != 0) {
+      tell(*watch, event.events);
+    }
+  }
+  if (haunted) [[unlikely]]
+    renew();
 }
 
 void Loop::poll(bool block, std::int64_t deadline) noexcept {
-  base::NativeScope native;
   State& state = *state_;
-  if (state.fresh != nullptr && state.check_fresh()) block = false;
+  if (state.uv_waits) [[unlikely]] {
+    state.run_libuv();
+    block = false;  // it may have told somebody
+  }
   if (block && deadline < state.timer_at) {
     itimerspec at{};
     at.it_value.tv_sec = deadline / 1'000'000'000;
     at.it_value.tv_nsec = deadline % 1'000'000'000;
     if (deadline <= 0) at.it_value.tv_nsec = 1;  // all zero would disarm
-    real::timerfd_settime(state.timer_fd, TFD_TIMER_ABSTIME, &at, nullptr);
+    real::timerfd_settime(state.timer.fd, TFD_TIMER_ABSTIME, &at, nullptr);
     state.timer_at = deadline;
   }
-  uv_run(&state.loop, block ? UV_RUN_ONCE : UV_RUN_NOWAIT);
+  int ready = real::epoll_wait(state.set, state.events.data(),
+                               static_cast<int>(state.events.size()), block ? -1 : 0);
+  if (ready > 0) state.collect(static_cast<std::size_t>(ready));
 }
 
 void Loop::wake_up() noexcept {
   int saved = errno;
   std::uint64_t one = 1;
-  while (real::write(state_->wake_fd, &one, sizeof one) < 0 && errno == EINTR) {
+  while (real::write(state_->wakes.fd, &one, sizeof one) < 0 && errno == EINTR) {
   }
   errno = saved;
 }
 
-int Loop::State::add(Watch& watch) noexcept {
-  watch.crowded = in_libuv >= most_in_libuv;
-  if (watch.crowded) {
-    int error = open_crowd();
-    return error != 0 ? error : crowd.join(watch.fd, &watch);
-  }
-  if (int error = uv_poll_init(&loop, &watch.handle, watch.fd); error != 0) return -error;
-  ++in_libuv;
-  return 0;
+int Loop::watch(Watch& watch, int fd, unsigned readiness, Watch::Ready ready) noexcept {
+  State& state = *state_;
+  if (int error = state.enter(watch, fd, ready); error != 0) return error;
+  int error = state.ask(watch, readiness);
+  if (error != 0) state.leave(watch);
+  return error;
 }
 
-Loop::Watch* Loop::watch(int fd, void* owner, Ready ready) noexcept {
-  base::NativeScope native;
-  auto watch = std::unique_ptr<Watch>(new (std::nothrow) Watch{{}, fd, false, 0, owner, ready});
-  int error = watch == nullptr ? ENOMEM : state_->add(*watch);
-  if (error == 0) return watch.release();
-  errno = error;
-  return nullptr;
-}
-
-void Loop::arm(Watch& watch, unsigned readiness) noexcept {
-  base::NativeScope native;
-  if (watch.armed == readiness) return;
-  watch.armed = readiness;
-  if (readiness == 0) {
-    if (watch.crowded) {
-      state_->crowd.ask(watch.fd, 0);
-    } else {
-      uv_poll_stop(&watch.handle);
-    }
-    return;
+int Loop::arm(Watch& watch, unsigned readiness) noexcept {
+  if (watch.armed == readiness) return 0;
+  int error = 0;
+  if (readiness != 0) {
+    error = state_->ask(watch, readiness);
+    if (error == 0) return 0;
+  } else if (state_->take_out(watch.fd)) {
+    watch.armed = 0;
+    return 0;
   }
-  watch.add_to(state_->fresh);
-  if (watch.crowded) return;
-  uv_poll_start(&watch.handle, to_uv(readiness), [](uv_poll_t* handle, int status, int events) {
-    auto* watch = reinterpret_cast<Watch*>(handle);
-    unsigned readiness = 0;
-    if ((events & UV_READABLE) != 0) readiness |= readable;
-    if ((events & UV_WRITABLE) != 0) readiness |= writable;
-    if (status < 0) {
-      // libuv says EBADF for any EPOLLERR, and has stopped the handle.
-      watch->armed = 0;
-      readiness = readable | writable | errored;
-    }
-    watch->ready(watch->owner, readiness);
-  });
+  if (watch.armed != 0) state_->haunted = true;
+  watch.armed = 0;
+  return error;
 }
 
 void Loop::unwatch(Watch& watch) noexcept {
-  base::NativeScope native;
-  watch.leave_fresh();
-  if (watch.crowded) {
-    state_->crowd.leave(watch.fd);
-    delete &watch;
-  } else {
-    --state_->in_libuv;
-    // Stops at once; the memory is libuv's until it says so.
-    uv_close(reinterpret_cast<uv_handle_t*>(&watch.handle),
-             [](uv_handle_t* handle) { delete reinterpret_cast<Watch*>(handle); });
-  }
-  if (state_->crowd.empty() && state_->in_libuv < most_in_libuv / 2) state_->close_crowd();
+  if (watch.armed != 0) state_->take_out(watch.fd);
+  state_->leave(watch);
 }
 
 Loop::Signal* Loop::listen(int number, void* owner, Raised raised) noexcept {
@@ -340,7 +329,7 @@ Loop::Signal* Loop::listen(int number, void* owner, Raised raised) noexcept {
     errno = ENOMEM;
     return nullptr;
   }
-  uv_signal_init(&state_->loop, &signal->handle);
+  uv_signal_init(&state_->uv, &signal->handle);
   signal->handle.data = signal;
   int error = uv_signal_start(
       &signal->handle,
@@ -349,6 +338,7 @@ Loop::Signal* Loop::listen(int number, void* owner, Raised raised) noexcept {
         self->raised(self->owner, raised_number);
       },
       number);
+  state_->uv_waits = true;
   if (error != 0) {
     unlisten(*signal);
     errno = -error;
@@ -361,23 +351,19 @@ void Loop::unlisten(Signal& signal) noexcept {
   base::NativeScope native;
   uv_close(reinterpret_cast<uv_handle_t*>(&signal.handle),
            [](uv_handle_t* handle) { delete static_cast<Signal*>(handle->data); });
+  state_->uv_waits = true;
 }
 
 // The eventfd and the timerfd are shared with the parent: a child that read them would take the
-// parent's wake-ups. Nothing runs here: this may be a small stack. All that is armed is registered
-// anew at the next poll.
+// parent's wake-ups. Nothing runs here but system calls: this may be a small stack.
 void Loop::forked() noexcept {
   base::NativeScope native;
   State& state = *state_;
-  FERN_ASSERT(uv_loop_fork(&state.loop) == 0, "fern::core::Loop::forked(): libuv refused");
+  FERN_ASSERT(uv_loop_fork(&state.uv) == 0, "fern::core::Loop::forked(): libuv refused");
   state.close();
-  auto add = [](uv_handle_t* handle, void* state) {
-    if (handle->type != UV_POLL || uv_is_closing(handle)) return;
-    reinterpret_cast<Watch*>(handle)->add_to(static_cast<State*>(state)->fresh);
-  };
-  uv_walk(&state.loop, add, &state);
-  state.crowd.for_each([&](void* watch) { static_cast<Watch*>(watch)->add_to(state.fresh); });
-  state.open();
+  state.uv_waits = true;
+  FERN_ASSERT(state.open() == 0, "fern::core::Loop::forked(): cannot make a hub");
+  state.fill(false);
 }
 
 }  // namespace fern::core

@@ -1,30 +1,45 @@
 #pragma once
 
-// Loop is libuv's side of a hub, and the only one: it waits for descriptors, signals, the nearest
-// deadline and other threads. Its callbacks run on the hub's own stack and only mark and wake.
+// Loop is what a hub waits in: for descriptors, signals, the nearest deadline and other threads.
+// Its callbacks run on the hub's own stack and only mark and wake.
 //
-// Deadlines are one timerfd, not a uv_timer: libuv's clock counts milliseconds and was 979 us late
-// in the median, the timerfd 26. It is moved only when a nearer deadline comes up (one system
-// call), so deadlines that keep moving away cost nothing; a stale one is a wake-up for nothing.
-// Other threads wake it by an eventfd under a uv_poll_t: uv_async_t costs 32 us a way when two
-// hubs share a core, the eventfd 2.7.
+// It is an epoll set, and libuv, which has the signals, is one descriptor in it: uv_backend_fd() is
+// there for that. The other way about, each descriptor under a uv_poll_t, was measured: two lines
+// of the cache more for each event, and nobody but libuv sees the batch, so nothing of it can be
+// fetched ahead; two system calls more for each new descriptor; and libuv takes 1,024 events at a
+// time and asks again at once when it has got as many, up to 48 times, before any greenlet has had
+// a turn: an echo server with 2,000 connections took eight times the CPU time.
+//
+// Deadlines are one timerfd. It is moved only when a nearer deadline comes up (one system call), so
+// deadlines that keep moving away cost nothing; a stale one is a wake-up for nothing. Other threads
+// wake it by an eventfd: uv_async_t costs 32 us a way when two hubs share a core, the eventfd 2.7.
 
-#include <atomic>
-#include <cstddef>
 #include <cstdint>
 #include <memory>
 
 namespace fern::core {
 
+struct Greenlet;
+
 // What a descriptor is ready for. Error also means readable and writable: the call will tell.
 enum Readiness : unsigned { readable = 1, writable = 2, errored = 4 };
 
+// Watch is one descriptor in a loop, part of what is known of it. All zeros is one in no loop.
+struct Watch {
+  // Told every readiness until disarmed; may arm, watch and unwatch, itself too. An error disarms.
+  using Ready = void (*)(Watch& watch, unsigned readiness) noexcept;
+
+  Ready ready = nullptr;       // null: in no loop
+  Greenlet* reader = nullptr;  // whom `ready` may wake, or null: fetched ahead
+  std::int32_t fd = 0;
+  std::uint32_t tag = 0;   // in its events: that of another one for the number is not its own
+  std::uint8_t armed = 0;  // for what
+
+  bool watched() const noexcept { return ready != nullptr; }
+};
+
 class Loop {
  public:
-  // Watch is one descriptor of ours in the loop. Its owner gets every readiness until disarmed.
-  class Watch;
-  using Ready = void (*)(void* owner, unsigned readiness) noexcept;
-
   // Signal is one signal number that the loop listens to.
   class Signal;
   using Raised = void (*)(void* owner, int number) noexcept;
@@ -41,17 +56,15 @@ class Loop {
   // wake_up() ends a poll that blocks, or the next one that would. From any thread.
   void wake_up() noexcept;
 
-  // watch() begins to watch a descriptor: nothing is armed yet. Null with errno when the loop
-  // cannot: EPERM for what is always ready (files), EBADF, EEXIST. The descriptor must be
-  // non-blocking already, and nobody else may watch it in this loop.
-  Watch* watch(int fd, void* owner, Ready ready) noexcept;
+  // watch() begins to watch a descriptor, which nobody else may watch in this loop, for at least
+  // one thing. 0 or an errno: EPERM for what is always ready (files), EBADF. One system call.
+  int watch(Watch& watch, int fd, unsigned readiness, Watch::Ready ready) noexcept;
 
-  // arm() sets what to wait for, 0 for nothing. Takes effect at the next poll, and costs two system
-  // calls there if it changed: one asks whether the descriptor is still open, for libuv aborts on
-  // one that is not. If it is not, the watch is disarmed and told of an error.
-  void arm(Watch& watch, unsigned readiness) noexcept;
+  // arm() sets what to wait for, 0 for nothing. 0 or an errno, and it is disarmed: EBADF when
+  // somebody else has closed the descriptor. A system call if that changes anything.
+  int arm(Watch& watch, unsigned readiness) noexcept;
 
-  // unwatch() ends it; before the descriptor is closed.
+  // unwatch() ends it, before the descriptor is closed.
   void unwatch(Watch& watch) noexcept;
 
   // listen() begins to listen to a signal; null with errno when it may not be caught.
@@ -59,7 +72,7 @@ class Loop {
   void unlisten(Signal& signal) noexcept;
 
   // forked() is called in a child before its first use: the child gets its own epoll set, timer
-  // and eventfd; watches of ours go on in both.
+  // and eventfd; watches go on in both, but for those whose descriptors it has closed.
   void forked() noexcept;
 
  private:

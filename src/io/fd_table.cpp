@@ -108,7 +108,7 @@ FdTable::~FdTable() {
   for (FdEntry* chunk : chunks_) {
     if (chunk == nullptr) continue;
     for (FdEntry& entry : std::span(chunk, chunk_size)) {
-      if (entry.watch != nullptr) hub_.loop().unwatch(*entry.watch);
+      if (entry.watched()) hub_.loop().unwatch(entry);
     }
     munmap(chunk, chunk_size * sizeof(FdEntry));
   }
@@ -128,10 +128,10 @@ void FdTable::forked() noexcept {
     for (FdEntry& entry : std::span(chunk, chunk_size)) {
       for (FdWaiter*& list : entry.lists) list = nullptr;
       entry.reader = nullptr;
-      if (entry.watch == nullptr) continue;
+      if (!entry.watched()) continue;
       bool same = FdSlot::find(entry.fd)->load().generation() == entry.generation;
       if (!same || real::fcntl(entry.fd, F_GETFD, 0) < 0) {
-        hub_.loop().unwatch(*entry.watch);
+        hub_.loop().unwatch(entry);
         entry = {};
       }
     }
@@ -164,7 +164,7 @@ __attribute__((noinline)) void FdTable::reset(FdEntry& entry) noexcept {
     }
   }
   if (entry.awake) set_.remove(entry.fd);
-  if (entry.watch != nullptr) hub_.loop().unwatch(*entry.watch);
+  if (entry.watched()) hub_.loop().unwatch(entry);
   entry = FdEntry{};
 }
 
@@ -238,16 +238,10 @@ int FdTable::arm(FdWaiter& waiter) noexcept {
   return (entry.armed & direction) != 0 ? 0 : arm_owned(entry, direction);
 }
 
-// Never arms a descriptor that is closed, for which libuv would abort: making the watch checks it,
-// closing it takes the watch away first, and it was tried just now or is armed already.
 __attribute__((noinline)) int FdTable::arm_owned(FdEntry& entry, std::uint8_t direction) noexcept {
-  if (entry.watch == nullptr) {
-    entry.watch = hub_.loop().watch(entry.fd, &entry, on_ready);
-    if (entry.watch == nullptr) return errno;
-  }
-  entry.armed |= direction;
-  hub_.loop().arm(*entry.watch, entry.armed);
-  return 0;
+  core::Loop& loop = hub_.loop();
+  if (!entry.watched()) return loop.watch(entry, entry.fd, direction, on_ready);
+  return loop.arm(entry, entry.armed | direction);
 }
 
 // The set tells one event and then nothing: ask for what everybody wants who still waits.
@@ -263,9 +257,8 @@ __attribute__((noinline)) int FdTable::arm_poller(FdEntry& entry, FdWaiter& mine
 }
 
 // On the hub's own stack: the loop says what an owned descriptor is ready for.
-void FdTable::on_ready(void* owner, unsigned readiness) noexcept {
-  FdEntry& entry = *static_cast<FdEntry*>(owner);
-  if ((readiness & core::errored) != 0) entry.armed = 0;  // the loop has disarmed it
+void FdTable::on_ready(core::Watch& watch, unsigned readiness) noexcept {
+  auto& entry = static_cast<FdEntry&>(watch);
   std::uint8_t unwanted = 0;
   if ((readiness & core::readable) != 0) {
     entry.drained = false;
@@ -281,8 +274,9 @@ void FdTable::on_ready(void* owner, unsigned readiness) noexcept {
     tell_all(entry.lists[FdEntry::Writers]);
   }
   if ((entry.armed & unwanted) == 0) return;
-  entry.armed &= static_cast<std::uint8_t>(~unwanted);
-  here()->hub_.loop().arm(*entry.watch, entry.armed);
+  if (here()->hub_.loop().arm(entry, entry.armed & ~unwanted) == 0) return;
+  tell_all(entry.lists[FdEntry::Readers]);  // closed by others: their calls will tell
+  tell_all(entry.lists[FdEntry::Writers]);
 }
 
 // Nobody would wait for one that is not drained.
@@ -295,8 +289,11 @@ void FdTable::bring_near(const core::Greenlet& waiting) noexcept {
   auto* frames = static_cast<const char*>(waiting.context.sp);
 #pragma GCC unroll 8
   for (int line = 0; line < 8; ++line) __builtin_prefetch(frames + line * 64);
+  __builtin_prefetch(waiting.task);
   if (FdEntry* entry = find(static_cast<int>(waiting.waits_on))) __builtin_prefetch(entry);
-  __builtin_prefetch(waiting.next);
+  auto* later = reinterpret_cast<const char*>(waiting.next);
+#pragma GCC unroll 3
+  for (int line = 0; line < 3; ++line) __builtin_prefetch(later + line * 64);
 }
 
 // On the hub's own stack: the set tells of one that is not owned, and does not watch it any more.

@@ -53,22 +53,18 @@ struct FdWaiter {
 
 // FdEntry is one descriptor in one hub, in one line of the cache. All zeros is one that nobody has
 // waited for.
-struct alignas(64) FdEntry {
+struct alignas(64) FdEntry : core::Watch {  // in the loop if it is owned; reader: if it is alone
   enum List : std::uint8_t { Readers, Writers, Pollers };
 
-  core::Loop::Watch* watch = nullptr;  // only of one that is owned
-  FdWaiter* lists[3] = {};             // the first of each, whose `previous` is the last
-  core::Greenlet* reader = nullptr;    // that of the first of Readers if it is alone, or null
-  std::uint32_t generation = 0;        // of the FdSlot; of another one all this is stale
-  std::int32_t fd = 0;
-  std::uint8_t armed = 0;  // what the watch is armed for
-  bool noted = false;      // in the FdSlot, and in use
-  bool drained = false;    // a read would find nothing, as far as we know
-  bool full = false;       // the last read got all that it asked for
-  std::uint8_t calm = 0;   // so many full reads are taken for the end of what was there
-  bool polled = false;     // in the PollSet, as far as we know
-  bool awake = false;      // and it may still fire
-  bool stream = false;     // the FdSlot says so
+  bool noted = false;            // in the FdSlot, and in use
+  bool drained = false;          // a read would find nothing, as far as we know
+  bool full = false;             // the last read got all that it asked for
+  std::uint8_t calm = 0;         // so many full reads are taken for the end of what was there
+  bool polled = false;           // in the PollSet, as far as we know
+  bool awake = false;            // and it may still fire
+  bool stream = false;           // the FdSlot says so
+  std::uint32_t generation = 0;  // of the FdSlot; of another one all this is stale
+  FdWaiter* lists[3] = {};       // the first of each, whose `previous` is the last
 
   // would_block() asks whether a read would only find that there is nothing. The next readiness
   // ends it, so it is false unless the watch is armed.
@@ -84,6 +80,8 @@ struct alignas(64) FdEntry {
     if (all && calm > 0) --calm;
   }
 };
+
+static_assert(sizeof(FdEntry) == 64);
 
 class FdTable final : public core::Hub::Extension {
  public:
@@ -145,7 +143,7 @@ class FdTable final : public core::Hub::Extension {
   void reset(FdEntry& entry) noexcept;
   int arm_owned(FdEntry& entry, std::uint8_t direction) noexcept;
   int arm_poller(FdEntry& entry, FdWaiter& waiter) noexcept;
-  static void on_ready(void* entry, unsigned readiness) noexcept;
+  static void on_ready(core::Watch& entry, unsigned readiness) noexcept;
   static void on_poll(void* table, int fd, std::uint32_t events) noexcept;
 
   core::Hub& hub_;

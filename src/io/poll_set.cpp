@@ -11,13 +11,14 @@ int PollSet::open(core::Loop& loop) noexcept {
   if (fd_ >= 0) return 0;
   int fd = real::epoll_create1(EPOLL_CLOEXEC);
   if (fd < 0) return errno;
-  watch_ = loop.watch(fd, this, on_ready);
-  if (watch_ == nullptr) {
-    int error = errno;
+  watch_.set = this;
+  auto on_ready = [](core::Watch& watch, unsigned) noexcept {
+    static_cast<InLoop&>(watch).set->collect();
+  };
+  if (int error = loop.watch(watch_, fd, core::readable, on_ready); error != 0) {
     real::close(fd);
     return error;
   }
-  loop.arm(*watch_, core::readable);
   loop_ = &loop;
   fd_ = fd;
   return 0;
@@ -25,9 +26,8 @@ int PollSet::open(core::Loop& loop) noexcept {
 
 void PollSet::close(core::Loop& loop) noexcept {
   if (fd_ < 0) return;
-  loop.unwatch(*watch_);
+  loop.unwatch(watch_);
   real::close(fd_);
-  watch_ = nullptr;
   fd_ = -1;
   parents_ = false;
 }
@@ -57,8 +57,6 @@ void PollSet::remove(int fd) noexcept {
   real::epoll_ctl(fd_, EPOLL_CTL_DEL, fd, &event);
   errno = saved;
 }
-
-void PollSet::on_ready(void* self, unsigned) noexcept { static_cast<PollSet*>(self)->collect(); }
 
 void PollSet::collect() noexcept {
   if (parents_) {

@@ -4,8 +4,8 @@
 // one descriptor, made at the first use. Every registration is for one event, so that a descriptor
 // which its owner closes meanwhile, while a duplicate lives on, fires once at most. It stays in the
 // set when it has fired, asleep: the next wait for the number asks for it again, which tells
-// whether it is still the same file's. libuv would make each descriptor non-blocking, which its
-// other users, in this process or another, would notice.
+// whether it is still the same file's. Their flags are never touched: their other users, in this
+// process or another, would notice.
 
 #include "core/loop.hpp"
 
@@ -38,13 +38,14 @@ class PollSet {
 
  private:
   int open(core::Loop& loop) noexcept;
-  static void on_ready(void* self, unsigned readiness) noexcept;
   void collect() noexcept;
 
   void* owner_;
   Ready ready_;
   core::Loop* loop_ = nullptr;
-  core::Loop::Watch* watch_ = nullptr;
+  struct InLoop : core::Watch {
+    PollSet* set = nullptr;
+  } watch_;
   int fd_ = -1;
   bool parents_ = false;  // fd_ is the parent's: not to be touched but for closing our copy
 };

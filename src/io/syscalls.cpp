@@ -59,7 +59,7 @@ auto green(int fd, Direction direction, const char* what, Deadline deadline, boo
     if (error == EPERM) return uninterrupted(always);
     if (error != 0 && error != error_deadline) {
       errno = error;
-      return -1;
+      return outcome(fd, decltype(call())(-1));
     }
     // After the Deadline too: what is due together with it has happened.
     auto result = uninterrupted(call);

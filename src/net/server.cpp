@@ -19,8 +19,8 @@ struct StreamServer::State final : net::Serving {
 struct StreamServer::State::Connection {
   std::shared_ptr<State> state;
   net::Permit permit;
-  Address peer;
   Socket socket;
+  Address peer;  // seldom looked at, and long: what each call needs stands in the task's first line
 
   void operator()() { state->handler(socket, peer); }
 };
