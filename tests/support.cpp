@@ -11,8 +11,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <map>
 #include <iostream>
+#include <map>
 #include <new>
 #include <string_view>
 #include <thread>
