@@ -302,10 +302,6 @@ void free_dead(Greenlet& dead) noexcept {
   free_one(dead);
 }
 
-std::uint64_t id_of(const Greenlet& greenlet) noexcept {
-  return greenlet.slab == nullptr ? 0 : greenlet.slab->first_id + greenlet.index;
-}
-
 std::string name_of(const Greenlet& greenlet) {
   if (greenlet.name != nullptr) return *greenlet.name;
   if (greenlet.slab == nullptr) return "main";

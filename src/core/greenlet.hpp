@@ -221,7 +221,9 @@ void retain(Greenlet& greenlet) noexcept;
 void release(Greenlet& greenlet) noexcept;
 void free_dead(Greenlet& dead) noexcept;
 
-std::uint64_t id_of(const Greenlet& greenlet) noexcept;
+inline std::uint64_t id_of(const Greenlet& greenlet) noexcept {
+  return greenlet.slab == nullptr ? 0 : greenlet.slab->first_id + greenlet.index;
+}
 std::string name_of(const Greenlet& greenlet);
 
 // interrupt() makes `bit` pending and wakes the greenlet if it may be thrown into now: parked or

@@ -95,7 +95,8 @@ struct Joiner : core::Link {
   core::Greenlet& self;
 };
 
-bool park_until_dead(core::Hub& hub, core::Greenlet& greenlet, Deadline deadline) {
+__attribute__((always_inline)) inline bool park_until_dead(core::Hub& hub, core::Greenlet& greenlet,
+                                                           Deadline deadline) {
   const auto id = static_cast<std::int64_t>(core::id_of(greenlet));
   while (!core::is_dead(greenlet)) {
     if (hub.park("join()", id, deadline) == core::Wake::TimedOut) return core::is_dead(greenlet);
@@ -117,7 +118,7 @@ core::Greenlet* AnyGreenlet::checked() const {
 }
 
 bool AnyGreenlet::join(Deadline deadline) const {
-  core::Greenlet& greenlet = *checked();
+  core::Greenlet& greenlet = block_ != nullptr ? *block_ : *checked();
   if (core::is_dead(greenlet)) return true;
   if (deadline == Deadline::past()) return false;
   core::Hub& hub = core::Hub::current();
