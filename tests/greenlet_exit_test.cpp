@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 #include <fern/errors.hpp>
+#include <fern/event.hpp>
 #include <fern/greenlet.hpp>
 #include <fern/selector.hpp>
 #include <fern/timeout.hpp>
@@ -313,9 +314,10 @@ TEST_F(Exit, OfADerivedClassIsThrownAsItIs) {
 
 TEST_F(Exit, ASecondKillWhileItUnwindsIsHeldBackToTheEnd) {
   std::string log;
+  fern::Event goes_on;
   auto greenlet = fern::spawn([&] {
     OnExit waits{[&] {
-      fern::sleep(2ms);
+      goes_on.wait();
       log += "whole";
     }};
     fern::sleep(1h);
@@ -326,6 +328,7 @@ TEST_F(Exit, ASecondKillWhileItUnwindsIsHeldBackToTheEnd) {
   EXPECT_FALSE(greenlet.kill({.deadline = 0s}));
   EXPECT_FALSE(greenlet.kill(
       {.exception = std::make_exception_ptr(std::runtime_error("late")), .deadline = 100us}));
+  goes_on.set();
   EXPECT_TRUE(greenlet.kill());
   EXPECT_EQ(log, "whole");
   EXPECT_TRUE(greenlet.killed());

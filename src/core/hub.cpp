@@ -23,7 +23,9 @@ namespace {
 constexpr std::int64_t slice_ns = 1'000'000;  // ready greenlets run this long between polls
 constexpr std::int64_t most_unpolled_ns = 100'000'000;  // and this while those last woken wait
 constexpr std::uint64_t most_granted = 1024;            // switches between two looks at the clock
-constexpr std::uint64_t first_granted = 16;             // when descriptors have woken many
+constexpr std::uint64_t first_granted = 1;              // after a rest
+constexpr std::int64_t slow_ns = 100'000;               // what a turn takes that takes long
+constexpr int long_line = 8;                            // greenlets
 constexpr std::size_t enough_timers =
     256;  // then those whom they wake have their turns, but for one tick's
 constexpr std::int64_t trim_every_ns = 1'000'000'000;
@@ -259,12 +261,15 @@ void Hub::run() noexcept {
   }
 }
 
-// Of those whom descriptors have woken together some may take long, all computing at once, say. Who
-// is due does not stand behind them all: he would be late by the whole round. (gevent, too, runs
-// its timers between two parts of a long round.) Among others the queue is one line.
+// Where many stand in line, and take long, who is due does not stand behind them all: he would be
+// late by the whole round, fifty handshakes, say. (gevent, too, runs its timers between two parts
+// of a long round.) Among a few, whom a program may count on to go before a sleep is over, or quick
+// ones the queue is one line.
 void Hub::let_first(Greenlet& last) noexcept {
   Greenlet* due = last.next;
-  if (due == nullptr) return;
+  const Greenlet* place = head_;
+  for (int i = 0; i < long_line && place != &last; ++i) place = place->next;
+  if (due == nullptr || place == &last) return;
   last.next = nullptr;
   tail_->next = head_;
   head_ = due;
@@ -276,11 +281,12 @@ void Hub::turn() noexcept {
     after_fork();
   switches_ += granted_ - budget_;
   bool look = true;   // at the loop
-  bool slow = false;  // the many whom the last look has woken
+  bool slow = false;  // those who had turns since the last one here
   if (head_ != nullptr) {
     // Somebody is ready: look at the loop only when the slice is over.
     std::int64_t now = base::now_ns();
     std::int64_t took = now - checked_at_;
+    slow = took > slow_ns * static_cast<std::int64_t>(granted_);
     checked_at_ = now;
     if (took < slice_ns / 4) {
       granted_ = std::min(granted_ * 2, most_granted);
@@ -290,15 +296,14 @@ void Hub::turn() noexcept {
     budget_ = granted_;
     if (now - sliced_at_ < slice_ns) return;
     // Unless those whom the last look has woken have all had their turns it would tell them again.
-    bool told = switches_ - polled_switches_ < told_;
-    slow = told && told_ > first_granted && took > slice_ns;
-    look = !told || now - polled_at_ >= most_unpolled_ns;
+    look = switches_ - polled_switches_ >= told_ || now - polled_at_ >= most_unpolled_ns;
   }
   take_posts();
   if (forked_) [[unlikely]]
     after_fork();
   if (head_ == nullptr) {
     told_ = 0;
+    granted_ = std::min(granted_, first_granted);
     rest();
   } else if (look) {
     told_ = 0;
@@ -319,7 +324,6 @@ void Hub::turn() noexcept {
     ++polls_;
     polled_at_ = now;
     polled_switches_ = switches_;
-    if (told_ > first_granted) granted_ = std::min(granted_, first_granted);
   }
   budget_ = granted_;
 }
