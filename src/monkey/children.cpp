@@ -13,16 +13,28 @@
 namespace fern::monkey::green {
 namespace {
 
+// After the end of a wait: a child that has changed counts for more than a handler that has run,
+// which may be that of its own SIGCHLD.
+template <class Try>
+int last_look(Try attempt) noexcept {
+  int error = errno;
+  if (error != EINTR) return -1;
+  int result = attempt();
+  if (result != 0) return result;
+  errno = error;
+  return -1;
+}
+
 // A try is 0 when nothing has happened yet; what else it is, is the call's result.
 template <class Try>
 int until_ended(int process, const char* what, Try attempt) noexcept {
   Naps naps(what);
   for (;;) {
     Wait wait(process, Direction::Read, what);
-    if (!wait.again()) return -1;
+    if (!wait.again()) return last_look(attempt);
     if (int result = attempt(); result != 0) return result;
     // Ended, but not for us yet: somebody traces it.
-    if (!naps.again()) return -1;
+    if (!naps.again()) return last_look(attempt);
   }
 }
 
@@ -35,7 +47,7 @@ int until_news(const char* what, Try attempt) noexcept {
   for (;;) {
     bool come = news.expect();
     if (int result = attempt(); result != 0) return result;
-    if (!(come ? wait->again() : naps.again())) return -1;
+    if (!(come ? wait->again() : naps.again())) return last_look(attempt);
   }
 }
 

@@ -269,12 +269,17 @@ ssize_t writev(int fd, const iovec* parts, int count) noexcept {
   return write_parts(call, size_of(call));
 }
 
+// Flags that pipes and sockets may be given; others are refused, or those of files.
+constexpr int flags_of_all = RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_APPEND;
+
 // At an offset there are only files.
 ssize_t preadv2(int fd, const iovec* parts, int count, off_t offset, int flags) noexcept {
   if (count <= 0 || (flags & RWF_NOWAIT) != 0) {
     return native::preadv2(fd, parts, count, offset, flags);
   }
-  if (offset != -1) return read_file(fd, parts, count, flags, offset);
+  if (offset != -1 || (flags & ~flags_of_all) != 0) {
+    return read_file(fd, parts, count, flags, offset);
+  }
   Call call{fd, parts, count, flags};
   return read_parts(call, size_of(call));
 }
@@ -283,7 +288,9 @@ ssize_t pwritev2(int fd, const iovec* parts, int count, off_t offset, int flags)
   if (count <= 0 || (flags & RWF_NOWAIT) != 0) {
     return native::pwritev2(fd, parts, count, offset, flags);
   }
-  if (offset != -1) return write_file(fd, parts, count, flags, offset);
+  if (offset != -1 || (flags & ~flags_of_all) != 0) {
+    return write_file(fd, parts, count, flags, offset);
+  }
   Call call{fd, parts, count, flags};
   return write_parts(call, size_of(call));
 }

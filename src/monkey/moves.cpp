@@ -66,6 +66,11 @@ ssize_t move(Side from, Side to, const char* what, bool waits, Now now) noexcept
   }
 }
 
+bool only_reads(int fd) noexcept {
+  int mode = real::fcntl(fd, F_GETFL, 0);
+  return mode >= 0 && (mode & O_ACCMODE) == O_RDONLY;
+}
+
 bool waits_for(int fd, unsigned flags) noexcept {
   return (flags & SPLICE_F_NONBLOCK) == 0 && !nonblocking(fd);
 }
@@ -93,8 +98,7 @@ ssize_t tee(int in, int out, std::size_t size, unsigned flags) noexcept {
 }
 
 ssize_t vmsplice(int fd, const iovec* parts, std::size_t count, unsigned flags) noexcept {
-  int mode = real::fcntl(fd, F_GETFL, 0);
-  bool reads = mode >= 0 && (mode & O_ACCMODE) == O_RDONLY;
+  bool reads = only_reads(fd);
   Side from{reads ? fd : -1, Direction::Read};
   Side to{reads ? -1 : fd, Direction::Write};
   return move(from, to, "vmsplice()", waits_for(fd, flags),
@@ -115,7 +119,8 @@ ssize_t sendfile(int out, int in, off_t* offset, std::size_t size) noexcept {
                                               : size;
   std::size_t done = 0;
   auto step = [&] {
-    if (io::ready_now(out, POLLOUT) < 0) return ssize_t{-1};
+    // What cannot be written is never ready, and says why not.
+    if (io::ready_now(out, POLLOUT) < 0 && !only_reads(out)) return ssize_t{-1};
     ssize_t sent = native::sendfile(out, in, offset, std::min(size - done, most));
     if (sent < 0) return sent;
     done += static_cast<std::size_t>(sent);

@@ -17,9 +17,6 @@
 namespace fern::monkey::green {
 namespace {
 
-// Flags with which receiving does not wait for data at all.
-constexpr int never_waits = MSG_DONTWAIT | MSG_ERRQUEUE | MSG_OOB;
-
 // An option of a socket; -1 for what is none. Keeps errno.
 int option(int fd, int name) noexcept {
   int value = 0;
@@ -42,10 +39,23 @@ bool nothing_to_read(int fd) noexcept {
   return real::ioctl(fd, FIONREAD, &bytes) == 0 && bytes == 0;
 }
 
+// never_waits() asks for flags with which receiving does not wait for data at all. Unix sockets do
+// not know MSG_ERRQUEUE.
+bool never_waits(int fd, int flags) noexcept {
+  if ((flags & (MSG_DONTWAIT | MSG_OOB)) != 0) return true;
+  return (flags & MSG_ERRQUEUE) != 0 && option(fd, SO_DOMAIN) != AF_UNIX;
+}
+
+// next_fails() asks whether the next receive would take the socket's error: a stream gives what has
+// come before.
+bool next_fails(int fd) noexcept {
+  return failed(fd) && (option(fd, SO_TYPE) != SOCK_STREAM || nothing_to_read(fd));
+}
+
 // One call that takes what there is; `now` gets the flags.
 template <class Now>
 ssize_t receive(int fd, const char* what, int flags, Now now) noexcept {
-  if ((flags & never_waits) != 0) {
+  if (never_waits(fd, flags)) {
     ssize_t got = now(flags);
     at_once();
     return got;
@@ -89,7 +99,7 @@ ssize_t receive_all(int fd, const char* what, Size size, int flags, Now now) noe
 }
 
 bool waits_for_all(int fd, int flags) noexcept {
-  return (flags & MSG_WAITALL) != 0 && (flags & never_waits) == 0 &&
+  return (flags & MSG_WAITALL) != 0 && !never_waits(fd, flags) &&
          option(fd, SO_TYPE) == SOCK_STREAM &&
          ((flags & MSG_PEEK) == 0 || option(fd, SO_DOMAIN) != AF_UNIX);
 }
@@ -219,7 +229,7 @@ ssize_t sendmsg(int fd, const msghdr* message, int flags) noexcept {
 // message has SO_RCVTIMEO of its own. What is there is taken at once. An error behind the first
 // message is lost if it is not the last call's.
 int recvmmsg(int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout) noexcept {
-  if ((flags & never_waits) != 0 || count == 0 || (timeout != nullptr && !is_time(timeout))) {
+  if (never_waits(fd, flags) || count == 0 || (timeout != nullptr && !is_time(timeout))) {
     int got = native::recvmmsg(fd, messages, count, flags, timeout);
     at_once();
     return got;
@@ -227,6 +237,7 @@ int recvmmsg(int fd, mmsghdr* messages, unsigned count, int flags, timespec* tim
   Deadline until = timeout == nullptr ? Deadline() : Deadline(to_chrono(*timeout));
   unsigned done = 0;
   auto now = [&] {
+    if (done > 0 && next_fails(fd)) return 0;
     timespec left{};
     if (timeout != nullptr) left = to_timespec(until.remaining());
     return native::recvmmsg(fd, messages + done, count - done,

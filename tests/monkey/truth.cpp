@@ -249,6 +249,23 @@ std::string read_all(int fd, std::size_t most) {
   return all;
 }
 
+std::size_t drain(int fd) {
+  std::string room(65536, 0);
+  std::size_t all = 0;
+  for (;;) {
+    ssize_t got = ::read(fd, room.data(), room.size());
+    if (got <= 0) return all;
+    all += static_cast<std::size_t>(got);
+  }
+}
+
+int file(World& world, std::string_view text) {
+  int fd = ::open("/tmp", O_TMPFILE | O_RDWR, 0600);
+  EXPECT_EQ(::write(fd, text.data(), text.size()), static_cast<ssize_t>(text.size()));
+  ::lseek(fd, 0, SEEK_SET);
+  return world.own(fd);
+}
+
 namespace {
 
 // A row's native half, in a thread of its own: who hangs there is named.

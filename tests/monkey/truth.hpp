@@ -177,6 +177,8 @@ void set_limit(int fd, int option, int milliseconds);  // SO_RCVTIMEO, SO_SNDTIM
 void reset(World& world, int fd);                      // closes it so that its peer sees a reset
 std::size_t fill(int fd);                              // writes until nothing more is taken
 std::string read_all(int fd, std::size_t most);        // what there is, without waiting
+std::size_t drain(int fd);                             // reads to the end, and counts
+int file(World& world, std::string_view text);         // one without a name that holds this
 
 // Pointers that the compiler takes for good ones.
 template <class T = char>

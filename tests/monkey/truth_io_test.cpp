@@ -33,24 +33,6 @@ ssize_t write_once(World& world, int fd, std::size_t size = 3) {
   return world.call("write", [&] { return write(fd, bytes.data(), size); });
 }
 
-std::size_t drain(int fd) {
-  std::string room(65536, 0);
-  std::size_t all = 0;
-  for (;;) {
-    ssize_t got = read(fd, room.data(), room.size());
-    if (got <= 0) return all;
-    all += static_cast<std::size_t>(got);
-  }
-}
-
-// A file without a name that holds these bytes.
-int file(World& world, std::string_view text) {
-  int fd = open("/tmp", O_TMPFILE | O_RDWR, 0600);
-  EXPECT_EQ(write(fd, text.data(), text.size()), static_cast<ssize_t>(text.size()));
-  lseek(fd, 0, SEEK_SET);
-  return world.own(fd);
-}
-
 // Parts of these sizes in one string.
 struct Parts {
   explicit Parts(std::initializer_list<std::size_t> sizes) {

@@ -69,6 +69,17 @@ void receive_within_limit(World& world, int fd, std::size_t size = 8, int flags 
   world.note("data", text(bytes, got));
 }
 
+void waits_for_the_rest(World& world, std::pair<int, int> ends) {
+  int there = ends.second;
+  auto peer = world.when_waiting([there, &world] {
+    send(there, "ab", 2, 0);
+    world.until_waiting();
+    send(there, "cdef", 4, 0);
+  });
+  receive_once(world, ends.first, 5, MSG_WAITALL);
+  receive_once(world, ends.first);
+}
+
 const Rows recv_rows(
     "Recv",
     {
@@ -359,27 +370,9 @@ const Rows recv_rows(
            receive_once(world, here, 4);
          }},
         {"MSG_WAITALL waits for the rest",
-         [](World& world) {
-           auto [here, there] = world.pair();
-           auto peer = world.when_waiting([there, &world] {
-             send(there, "ab", 2, 0);
-             world.until_waiting();
-             send(there, "cdef", 4, 0);
-           });
-           receive_once(world, here, 5, MSG_WAITALL);
-           receive_once(world, here);
-         }},
+         [](World& world) { waits_for_the_rest(world, world.pair()); }},
         {"MSG_WAITALL over loopback waits for the rest",
-         [](World& world) {
-           auto [here, there] = world.tcp();
-           auto peer = world.when_waiting([there, &world] {
-             send(there, "ab", 2, 0);
-             world.until_waiting();
-             send(there, "cdef", 4, 0);
-           });
-           receive_once(world, here, 5, MSG_WAITALL);
-           receive_once(world, here);
-         }},
+         [](World& world) { waits_for_the_rest(world, world.tcp()); }},
         {"MSG_WAITALL with all there does not wait",
          [](World& world) {
            auto [here, there] = world.tcp();
@@ -479,6 +472,14 @@ const Rows recv_rows(
          [](World& world) {
            auto [here, there] = udp(world);
            receive_once(world, here, 8, MSG_ERRQUEUE);
+         }},
+        {"MSG_ERRQUEUE of a unix socket means nothing",
+         [](World& world) {
+           for (int type : {SOCK_STREAM, SOCK_DGRAM}) {
+             auto [here, there] = world.pair(type);
+             auto peer = world.when_waiting([to = there] { send(to, "ab", 2, 0); });
+             receive_once(world, here, 8, MSG_ERRQUEUE);
+           }
          }},
         {"MSG_CMSG_CLOEXEC and MSG_NOSIGNAL mean nothing here",
          [](World& world) {

@@ -20,17 +20,6 @@ ssize_t send_once(World& world, int fd, std::size_t size = 3, int flags = 0) {
   return world.call("send", [&] { return send(fd, bytes.data(), size, flags); });
 }
 
-// Reads to the end, natively, and counts.
-std::size_t drain(int fd) {
-  std::string room(65536, 0);
-  std::size_t all = 0;
-  for (;;) {
-    ssize_t got = recv(fd, room.data(), room.size(), 0);
-    if (got <= 0) return all;
-    all += static_cast<std::size_t>(got);
-  }
-}
-
 // How much fits into a connection differs; whether it was some, and all, does not.
 void note_part(World& world, ssize_t sent, std::size_t all) {
   world.note("a part", sent > 0 && static_cast<std::size_t>(sent) < all);
@@ -58,7 +47,6 @@ int bound_udp(World& world) {
   return world.own(fd);
 }
 
-// What does not fit is sent in part, and its size is not the row's.
 // TCP's buffers grow by themselves, now and then by more than a row sends.
 void keep_small(int here, int there) {
   int size = 64 * 1024;
@@ -66,6 +54,7 @@ void keep_small(int here, int there) {
   setsockopt(there, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
 }
 
+// What does not fit is sent in part, and its size is not the row's.
 template <class Call>
 void part(World& world, std::string_view what, std::size_t all, Call call) {
   ssize_t sent = 0;
@@ -74,6 +63,19 @@ void part(World& world, std::string_view what, std::size_t all, Call call) {
     return sent < 0 ? -1 : 0;
   });
   note_part(world, sent, all);
+}
+
+// A queue of messages is full until the peer has taken all of them.
+void message_waits(World& world, int type) {
+  auto [here, there] = world.pair(type);
+  while (send(here, "x", 1, MSG_DONTWAIT) == 1) {
+  }
+  auto peer = world.when_waiting([there] {
+    char byte;
+    while (recv(there, &byte, 1, MSG_DONTWAIT) == 1) {
+    }
+  });
+  send_once(world, here);
 }
 
 const Rows send_rows(
@@ -127,30 +129,8 @@ const Rows send_rows(
            auto peer = world.when_waiting([there, before] { read_all(there, before); });
            send_once(world, here);
          }},
-        {"a packet waits for room",
-         [](World& world) {
-           auto [here, there] = world.pair(SOCK_SEQPACKET);
-           while (send(here, "x", 1, MSG_DONTWAIT) == 1) {
-           }
-           auto peer = world.when_waiting([there] {
-             char byte;
-             while (recv(there, &byte, 1, MSG_DONTWAIT) == 1) {
-             }
-           });
-           send_once(world, here);
-         }},
-        {"a unix datagram waits for room",
-         [](World& world) {
-           auto [here, there] = world.pair(SOCK_DGRAM);
-           while (send(here, "x", 1, MSG_DONTWAIT) == 1) {
-           }
-           auto peer = world.when_waiting([there] {
-             char byte;
-             while (recv(there, &byte, 1, MSG_DONTWAIT) == 1) {
-             }
-           });
-           send_once(world, here);
-         }},
+        {"a packet waits for room", [](World& world) { message_waits(world, SOCK_SEQPACKET); }},
+        {"a unix datagram waits for room", [](World& world) { message_waits(world, SOCK_DGRAM); }},
         {"the peer has closed",
          [](World& world) {
            auto [here, there] = world.pair();
