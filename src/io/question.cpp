@@ -37,7 +37,10 @@ int wait_for_answer(Question& question, Workers& workers, const char* what,
   }
   core::Hub::External external(hub);
   core::Wake why = core::Wake::Notified;
-  while (!question.done && why == core::Wake::Notified) why = hub.try_park(what, -1, deadline);
+  while (!question.done && why == core::Wake::Notified) {
+    if (question.in_vain != nullptr && question.in_vain(question)) break;
+    why = hub.try_park(what, -1, deadline);
+  }
   if (question.done) return 0;
   question.asker = nullptr;  // it comes back, to be deleted
   return why == core::Wake::TimedOut ? error_deadline : error_interrupted;

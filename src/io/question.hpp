@@ -24,7 +24,9 @@ struct Question : Job, detail::Remote {
   core::Hub* asked_in = nullptr;
   core::Greenlet* asker = nullptr;  // that hub's thread only; null once it has stopped waiting
   void (*drop)(Question*) noexcept = nullptr;  // deletes it
-  bool done = false;                           // that hub's thread only
+  // Whether its asker, who has been woken, is not to wait on; null: he is.
+  bool (*in_vain)(const Question&) noexcept = nullptr;
+  bool done = false;  // that hub's thread only
 };
 
 // wait_for_answer() is ask() but for the types.
@@ -32,8 +34,8 @@ FERN_INTERNAL int wait_for_answer(Question& question, Workers& workers, const ch
                                   Deadline deadline) noexcept;
 
 // ask() has a question answered in a thread, and parks meanwhile. 0: it has been. Else an errno:
-// error_deadline or error_interrupted (a kill or a Timeout), and the question is ours no more; any
-// other one, and there was no thread for it.
+// error_deadline or error_interrupted (a kill, a Timeout or in_vain()), and the question is ours no
+// more; any other one, and there was no thread for it.
 template <class Q>
 int ask(std::unique_ptr<Q>& question, Workers& workers, const char* what,
         Deadline deadline) noexcept {

@@ -37,8 +37,12 @@ bool waits_for_peer(int directory, const char* path, int flags) noexcept {
 }
 
 struct Opening : io::Question {
-  Opening(int directory, const char* path, int flags, mode_t mode)
-      : directory(directory), path(path), flags(flags), mode(mode) {}
+  Opening(int directory, const char* path, int flags, mode_t mode, const Interrupts& interrupts)
+      : directory(directory), path(path), flags(flags), mode(mode), interrupts(&interrupts) {
+    in_vain = [](const io::Question& self) noexcept {
+      return static_cast<const Opening&>(self).interrupts->came();
+    };
+  }
   Opening(const Opening&) = delete;
   Opening& operator=(const Opening&) = delete;
   ~Opening() {
@@ -54,6 +58,7 @@ struct Opening : io::Question {
   std::string path;
   int flags;
   mode_t mode;
+  const Interrupts* interrupts;  // the asker's, while he waits
   int fd = -1;
   int error = 0;
 };
@@ -102,7 +107,7 @@ ssize_t write_file(int fd, const iovec* parts, int count, int flags, off_t offse
 namespace green {
 
 // Finding a path may need the disk, and the server of a file system, so it is always done in a
-// thread. Only who waits for a FIFO's other end can be killed meanwhile.
+// thread. Only who waits for a FIFO's other end can be killed meanwhile, or interrupted.
 int openat(int directory, const char* path, int flags, mode_t mode) noexcept {
   bool waits = false;
   int fd = by_worker("open()", [&] {
@@ -111,8 +116,12 @@ int openat(int directory, const char* path, int flags, mode_t mode) noexcept {
   });
   if (!waits) return fd;
   try {
-    auto opening = std::make_unique<Opening>(directory, path, flags, mode);
-    if (!ask(opening, fifo_workers(), "open()")) return -1;
+    Interrupts interrupts;
+    auto opening = std::make_unique<Opening>(directory, path, flags, mode, interrupts);
+    if (!ask(opening, fifo_workers(), "open()")) {
+      if (interrupts.came()) errno = EINTR;
+      return -1;
+    }
     errno = opening->error;
     return std::exchange(opening->fd, -1);
   } catch (...) {

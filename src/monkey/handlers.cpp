@@ -172,6 +172,12 @@ bool Interrupts::came() const noexcept {
   return greenlet_ != nullptr && listeners.heard(by_) != seen_;
 }
 
+void Interrupts::by_any() noexcept {
+  if (by_ == any_handler) return;
+  by_ = any_handler;
+  seen_ = listeners.heard(by_);
+}
+
 namespace {
 
 int set_action(int number, const struct sigaction* action, struct sigaction* old) noexcept {

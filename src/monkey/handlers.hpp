@@ -36,6 +36,9 @@ class Interrupts {
 
   bool came() const noexcept;
 
+  // by_any() has any handler count from now on, as any_handler would.
+  void by_any() noexcept;
+
  private:
   friend struct Listeners;
 

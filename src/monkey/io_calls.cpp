@@ -208,7 +208,7 @@ ssize_t wait_and_write(Kind kind, const Call& call, std::size_t size, std::size_
     return ssize_t{-1};
   };
   auto limit = [&](int fd) { return write_limit(kind, fd); };
-  ssize_t last = until_done(call.fd, Direction::Write, "write()", limit, step);
+  ssize_t last = until_done(call.fd, Direction::Write, "write()", limit, step, done);
   if (last < 0 && errno == EPERM && done == 0) return write_plainly(call);
   return done > 0 ? static_cast<ssize_t>(done) : last;
 }

@@ -129,7 +129,7 @@ ssize_t sendfile(int out, int in, off_t* offset, std::size_t size) noexcept {
     return ssize_t{-1};
   };
   auto limit = [&](int fd) { return kind == Kind::Socket ? send_limit(fd) : Deadline(); };
-  ssize_t last = until_done(out, Direction::Write, "sendfile()", limit, step);
+  ssize_t last = until_done(out, Direction::Write, "sendfile()", limit, step, done);
   return done > 0 ? static_cast<ssize_t>(done) : last;
 }
 

@@ -94,7 +94,7 @@ ssize_t receive_all(int fd, const char* what, Size size, int flags, Now now) noe
     errno = made_progress;
     return ssize_t{-1};
   };
-  ssize_t last = until_done(fd, Direction::Read, what, receive_limit, step);
+  ssize_t last = until_done(fd, Direction::Read, what, receive_limit, step, done);
   return done > 0 ? static_cast<ssize_t>(done) : last;
 }
 
@@ -135,7 +135,7 @@ ssize_t transmit(int fd, const char* what, Size size, int flags, Now now,
     if (would_block(errno) && domain == AF_UNSPEC) domain = option(fd, SO_DOMAIN);
     return ssize_t{-1};
   };
-  ssize_t last = until_done(fd, Direction::Write, what, send_limit, step);
+  ssize_t last = until_done(fd, Direction::Write, what, send_limit, step, done);
   return done > 0 ? static_cast<ssize_t>(done) : last;
 }
 
@@ -247,7 +247,7 @@ int recvmmsg(int fd, mmsghdr* messages, unsigned count, int flags, timespec* tim
   int got = 0;
   bool enough = false;
   while (!enough) {
-    got = until_done(fd, Direction::Read, "recvmmsg()", receive_limit, now);
+    got = until_done(fd, Direction::Read, "recvmmsg()", receive_limit, now, done);
     if (got <= 0) break;
     done += static_cast<unsigned>(got);
     enough = done >= count || (flags & MSG_WAITFORONE) != 0 || until.expired() ||
@@ -267,10 +267,11 @@ int sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) noexcept {
   count = std::min(count, most);
   unsigned done = 0;
   while (done < count) {
-    int sent = until_done(fd, Direction::Write, "sendmmsg()", send_limit, [&] {
+    auto now = [&] {
       int quiet = done > 0 ? MSG_NOSIGNAL : 0;
       return native::sendmmsg(fd, messages + done, count - done, flags | MSG_DONTWAIT | quiet);
-    });
+    };
+    int sent = until_done(fd, Direction::Write, "sendmmsg()", send_limit, now, done);
     if (sent <= 0) return done > 0 ? static_cast<int>(done) : sent;
     done += static_cast<unsigned>(sent);
     // Of the last one a stream may have taken a part.

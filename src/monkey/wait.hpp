@@ -54,6 +54,9 @@ class Ending {
   bool in_vain() const noexcept { return quick_ >= most_quick; }
   void not_in_vain() noexcept { quick_ = 0; }
 
+  // done_in_part() is told that the call has something to return: then no handler restarts it.
+  void done_in_part() noexcept { interrupts_.by_any(); }
+
  private:
   static constexpr unsigned most_quick = 4;
 
@@ -86,6 +89,9 @@ class Wait {
   // progressed() is told that the last wait was not in vain, though the call has to wait again.
   void progressed() noexcept { ending_.not_in_vain(); }
 
+  // done_in_part() is Ending's.
+  void done_in_part() noexcept { ending_.done_in_part(); }
+
   // again_later() is again() for what nothing tells of: after a rest().
   bool again_later() noexcept;
 
@@ -105,10 +111,13 @@ inline bool would_block(int error) noexcept {
   return error == EAGAIN || error == EWOULDBLOCK || error == made_progress;
 }
 
+// How much a call has done that does all or nothing.
+constexpr unsigned no_part = 0;
+
 // wait_until_done() is the rest of until_done(), when the call has said EAGAIN.
-template <class Call, class Limit>
-auto wait_until_done(int fd, Direction direction, const char* what, Limit limit, Call call) noexcept
-    -> decltype(call()) {
+template <class Call, class Limit, class Done = unsigned>
+auto wait_until_done(int fd, Direction direction, const char* what, Limit limit, Call call,
+                     const Done& done = no_part) noexcept -> decltype(call()) {
   if (nonblocking(fd)) {
     at_once();
     errno = EAGAIN;
@@ -116,6 +125,7 @@ auto wait_until_done(int fd, Direction direction, const char* what, Limit limit,
   }
   Wait wait(fd, direction, what, limit(fd));
   for (;;) {
+    if (done > 0) wait.done_in_part();
     if (!wait.again()) return -1;
     auto result = call();
     if (result >= 0 || !would_block(errno)) return result;
@@ -124,16 +134,17 @@ auto wait_until_done(int fd, Direction direction, const char* what, Limit limit,
 }
 
 // until_done() is the way of a call that takes what there is: `call` says EAGAIN where it would
-// block, `limit` is asked for when it has to wait.
-template <class Call, class Limit>
-auto until_done(int fd, Direction direction, const char* what, Limit limit, Call call) noexcept
-    -> decltype(call()) {
+// block, `limit` is asked for when it has to wait, `done` is how much a call that returns a part
+// has done so far.
+template <class Call, class Limit, class Done = unsigned>
+auto until_done(int fd, Direction direction, const char* what, Limit limit, Call call,
+                const Done& done = no_part) noexcept -> decltype(call()) {
   auto result = call();
   if (result >= 0 || !would_block(errno)) {
     fair();
     return result;
   }
-  return wait_until_done(fd, direction, what, limit, call);
+  return wait_until_done(fd, direction, what, limit, call, done);
 }
 
 }  // namespace fern::monkey

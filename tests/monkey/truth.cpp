@@ -7,6 +7,8 @@
 #include <sys/time.h>
 
 #include <chrono>
+#include <cstddef>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <deque>
@@ -194,6 +196,27 @@ Handles::Handles(int signal, int flags) : signal_(signal) {
 Handles::~Handles() { ::sigaction(signal_, &before_, nullptr); }
 
 int Handles::count() { return handled; }
+
+UnixListener::UnixListener(World& world, int backlog) {
+  static std::atomic<int> number{0};
+  name.sun_family = AF_UNIX;
+  int length = std::snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "fern-truth-%d-%d",
+                             ::getpid(), ++number);
+  size =
+      static_cast<socklen_t>(offsetof(sockaddr_un, sun_path)) + 1 + static_cast<socklen_t>(length);
+  fd = world.own(::socket(AF_UNIX, SOCK_STREAM, 0));
+  ::bind(fd, reinterpret_cast<const sockaddr*>(&name), size);
+  ::listen(fd, backlog);
+}
+
+int UnixListener::connect_to(int from) const {
+  return ::connect(from, reinterpret_cast<const sockaddr*>(&name), size);
+}
+
+void UnixListener::fill(World& world) const {
+  while (connect_to(world.own(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0))) == 0) {
+  }
+}
 
 void set_nonblocking(int fd) { ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK); }
 

@@ -17,6 +17,8 @@
 
 #include "monkey/patched.hpp"
 
+#include <sys/un.h>
+
 #include <atomic>
 #include <cerrno>
 #include <csignal>
@@ -170,6 +172,16 @@ class Handles {
  private:
   int signal_;
   struct sigaction before_{};
+};
+
+// A unix listener without a file, whose name nobody else has.
+struct UnixListener {
+  UnixListener(World& world, int backlog);
+  int connect_to(int from) const;
+  void fill(World& world) const;  // connections until no more fit
+  int fd;
+  sockaddr_un name{};
+  socklen_t size;
 };
 
 void set_nonblocking(int fd);

@@ -5,7 +5,6 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <sys/un.h>
 
 #include <array>
 #include <cstddef>
@@ -38,32 +37,6 @@ struct Listener {
   }
   int fd;
   sockaddr_in name;
-};
-
-// A unix listener without a file, whose name nobody else has.
-struct UnixListener {
-  UnixListener(World& world, int backlog) {
-    static std::atomic<int> number{0};
-    name.sun_family = AF_UNIX;
-    int length = std::snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "fern-truth-%d-%d",
-                               getpid(), ++number);
-    size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path)) + 1 +
-           static_cast<socklen_t>(length);
-    fd = world.own(socket(AF_UNIX, SOCK_STREAM, 0));
-    bind(fd, address(), size);
-    listen(fd, backlog);
-  }
-  const sockaddr* address() const { return reinterpret_cast<const sockaddr*>(&name); }
-  // Connections until no more fit.
-  void fill(World& world) const {
-    for (;;) {
-      int client = world.own(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0));
-      if (connect(client, address(), size) != 0) return;
-    }
-  }
-  int fd;
-  sockaddr_un name{};
-  socklen_t size;
 };
 
 int tcp_socket(World& world, int flags = 0) {
@@ -107,7 +80,7 @@ const Rows connect_rows(
          [](World& world) {
            UnixListener listener(world, 8);
            int fd = world.own(socket(AF_UNIX, SOCK_STREAM, 0));
-           world.call("connect", [&] { return connect(fd, listener.address(), listener.size); });
+           world.call("connect", [&] { return listener.connect_to(fd); });
            world.call("send", [&] { return send(fd, "x", 1, 0); });
          }},
         {"to nobody",
@@ -141,7 +114,7 @@ const Rows connect_rows(
            UnixListener listener(world, 8);
            world.close(listener.fd);
            int fd = world.own(socket(AF_UNIX, SOCK_STREAM, 0));
-           world.call("connect", [&] { return connect(fd, listener.address(), listener.size); });
+           world.call("connect", [&] { return listener.connect_to(fd); });
          }},
         {"to what is bound but does not listen",
          [](World& world) {
@@ -152,7 +125,7 @@ const Rows connect_rows(
          [](World& world) {
            UnixListener listener(world, 8);
            int fd = world.own(socket(AF_UNIX, SOCK_DGRAM, 0));
-           world.call("connect", [&] { return connect(fd, listener.address(), listener.size); });
+           world.call("connect", [&] { return listener.connect_to(fd); });
          }},
         {"twice",
          [](World& world) {
@@ -166,7 +139,7 @@ const Rows connect_rows(
            UnixListener listener(world, 8);
            int fd = world.own(socket(AF_UNIX, SOCK_STREAM, 0));
            for (int i = 0; i < 2; ++i) {
-             world.call("connect", [&] { return connect(fd, listener.address(), listener.size); });
+             world.call("connect", [&] { return listener.connect_to(fd); });
            }
          }},
         {"of a listener",
@@ -237,14 +210,14 @@ const Rows connect_rows(
            int fd = world.own(socket(AF_UNIX, SOCK_STREAM, 0));
            auto peer =
                world.when_waiting([&] { world.own(accept(listener.fd, nullptr, nullptr)); });
-           world.call("connect", [&] { return connect(fd, listener.address(), listener.size); });
+           world.call("connect", [&] { return listener.connect_to(fd); });
          }},
         {"to a full unix listener, not waiting",
          [](World& world) {
            UnixListener listener(world, 0);
            listener.fill(world);
            int fd = world.own(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0));
-           world.call("connect", [&] { return connect(fd, listener.address(), listener.size); });
+           world.call("connect", [&] { return listener.connect_to(fd); });
          }},
         {"to a full unix listener ends at its limit",
          [](World& world) {
@@ -252,8 +225,7 @@ const Rows connect_rows(
            listener.fill(world);
            int fd = world.own(socket(AF_UNIX, SOCK_STREAM, 0));
            set_limit(fd, SO_SNDTIMEO, 30);
-           world.waiting_call("connect",
-                              [&] { return connect(fd, listener.address(), listener.size); });
+           world.waiting_call("connect", [&] { return listener.connect_to(fd); });
          }},
         {"to a full unix listener that closes",
          [](World& world) {
@@ -261,7 +233,7 @@ const Rows connect_rows(
            listener.fill(world);
            int fd = world.own(socket(AF_UNIX, SOCK_STREAM, 0));
            auto peer = world.when_waiting([&] { world.close(listener.fd); });
-           world.call("connect", [&] { return connect(fd, listener.address(), listener.size); });
+           world.call("connect", [&] { return listener.connect_to(fd); });
          }},
         {"of datagrams",
          [](World& world) {
@@ -374,8 +346,7 @@ const Rows accept_rows(
          [](World& world) {
            UnixListener listener(world, 8);
            int client = world.own(socket(AF_UNIX, SOCK_STREAM, 0));
-           auto peer =
-               world.when_waiting([&] { connect(client, listener.address(), listener.size); });
+           auto peer = world.when_waiting([&] { listener.connect_to(client); });
            accept_once(world, listener.fd);
          }},
         {"by its old name",
