@@ -34,8 +34,8 @@
 //
 // stdio on pipes, sockets and terminals parks before libc would wait: lines and blocks are put
 // together from what has come, and what does not fit into a FILE's buffer is written by us. What
-// still blocks the thread: a scanf in the middle of its input, a wide character in the middle of
-// its bytes, and wide output; readers of one FILE in several threads do not keep their lines apart.
+// still blocks the thread: a wide character in the middle of its bytes, and wide output; readers of
+// one FILE in several threads do not keep their lines apart.
 //
 // What cannot be wrapped: calls that libc makes to itself (the calls that wait inside are wrapped
 // as a whole where that is possible), inline system calls, programs

@@ -121,6 +121,10 @@ ssize_t wait_and_read(Kind kind, const Call& call) noexcept {
   bool may_be_empty = kind == Kind::Terminal && answers_empty(call.fd, empty_at);
   auto limit = [&](int fd) { return may_be_empty ? empty_at : read_limit(kind, fd); };
   got = wait_until_done(call.fd, Direction::Read, "read()", limit, now);
+  if (got == 0 && kind == Kind::Terminal && hung_up(call.fd)) {
+    errno = EIO;
+    return -1;
+  }
   if (got >= 0) return got;
   if (errno == EPERM) return read_plainly(call);
   return may_be_empty && would_block(errno) ? 0 : got;

@@ -1,6 +1,9 @@
 #include "monkey/kind.hpp"
 
+#include "base/real.hpp"
+
 #include <limits.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -58,6 +61,14 @@ std::size_t surely_taken(Kind kind) noexcept {
   constexpr std::size_t of_a_terminal = 128;
   if (kind == Kind::Pipe) return PIPE_BUF;
   return kind == Kind::Terminal ? of_a_terminal : SSIZE_MAX;
+}
+
+bool hung_up(int fd) noexcept {
+  int saved = errno;
+  pollfd one{fd, 0, 0};
+  bool is = real::poll(&one, 1, 0) > 0 && (one.revents & POLLHUP) != 0;
+  errno = saved;
+  return is;
 }
 
 void forget_kind(int fd) noexcept {

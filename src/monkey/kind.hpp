@@ -30,4 +30,8 @@ std::size_t surely_taken(Kind kind) noexcept;
 // forget_kind() is called when a number changes hands.
 void forget_kind(int fd) noexcept;
 
+// hung_up() asks whether the other side is gone. Who waits to read from a terminal when it goes
+// gets EIO, and who comes later nothing.
+bool hung_up(int fd) noexcept;
+
 }  // namespace fern::monkey

@@ -1,10 +1,12 @@
 // Reading by stdio. Each call is libc's own when the buffer has what it needs.
 
+#include "monkey/ask.hpp"
 #include "monkey/green.hpp"
 #include "monkey/stream.hpp"
 
+#include <stdio_ext.h>
+
 #include <algorithm>
-#include <cctype>
 #include <cstdlib>
 #include <cstring>
 #include <cwchar>
@@ -79,7 +81,8 @@ bool line_is_there(FILE* file, std::size_t size) noexcept {
 // As large as it has to be, and twice as large as it was.
 bool grow(char** line, std::size_t* capacity, std::size_t needed) noexcept {
   if (*line != nullptr && *capacity >= needed) return true;
-  std::size_t larger = std::max(needed, *line == nullptr ? std::size_t{120} : *capacity * 2);
+  if (*line == nullptr) *capacity = 0;
+  std::size_t larger = std::max(needed, *capacity == 0 ? std::size_t{120} : *capacity * 2);
   auto* grown = static_cast<char*>(std::realloc(*line, larger));
   if (grown == nullptr) return false;
   *line = grown;
@@ -89,7 +92,7 @@ bool grow(char** line, std::size_t* capacity, std::size_t needed) noexcept {
 
 ssize_t read_delimited(char** line, std::size_t* capacity, int end, FILE* file) noexcept {
   Turn turn(file, Direction::Read);
-  if (!turn.come()) return -1;
+  if (!turn.come() || !grow(line, capacity, 1)) return -1;
   std::size_t length = 0;
   bool complete = false;
   while (!complete) {
@@ -110,35 +113,58 @@ ssize_t read_delimited(char** line, std::size_t* capacity, int end, FILE* file) 
   return static_cast<ssize_t>(length);
 }
 
-// Whether a conversion looks at what white space comes first and skips it.
-bool skips_space(const char* format) noexcept {
-  auto is_space = [](char c) { return std::isspace(static_cast<unsigned char>(c)) != 0; };
-  if (is_space(*format)) return true;
-  if (*format != '%') return false;
-  do {
-    ++format;
-  } while (*format == '*' || *format == '$' || *format == '\'' || *format == 'm' ||
-           std::isdigit(static_cast<unsigned char>(*format)) != 0 || *format == 'l' ||
-           *format == 'h');
-  return *format != 'c' && *format != 'C' && *format != '[' && *format != 'n' && *format != '\0';
-}
-
-// Before a scanf: what it needs first is there, the white space before it aside.
-bool first_of_scan(FILE* file, const char* format) noexcept {
-  if (!may_wait(file)) return true;
-  Turn turn(file, Direction::Read);
-  if (!turn.come()) return false;
-  for (;;) {
-    const char* begin = file->_IO_read_ptr;
-    bool wanted = !skips_space(format);
-    auto counts = [&](char c) {
-      return wanted || std::isspace(static_cast<unsigned char>(c)) == 0;
-    };
-    if (std::any_of(begin, begin + window(file), counts)) return true;
-    if (buffered(file) > window(file)) return true;
-    if (window(file) > 0) return wait_readable(file, "scanf()");
-    if (!fill(file, "scanf()")) return (file->_flags & failed) == 0;
+// A scanf reads as far as its format goes, which nobody knows before. So it gets a FILE of its own,
+// without a buffer and without a lock, that reads the one that is meant, and what it has put back
+// goes back there.
+class Scanned {
+ public:
+  explicit Scanned(FILE* file) noexcept : file_(file) {
+    cookie_io_functions_t calls{};
+    calls.read = read;
+    stream_ = fopencookie(file, "r", calls);
+    if (stream_ == nullptr) return;
+    setvbuf(stream_, nullptr, _IONBF, 0);
+    __fsetlocking(stream_, FSETLOCKING_BYCALLER);
   }
+  Scanned(const Scanned&) = delete;
+  Scanned& operator=(const Scanned&) = delete;
+  ~Scanned() {
+    if (stream_ == nullptr) return;
+    int saved = errno;
+    give_back();
+    natively([this] { return fclose(stream_); });
+    errno = saved;
+  }
+
+  FILE* stream() const noexcept { return stream_; }
+
+ private:
+  static ssize_t read(void* self, char* to, std::size_t size) noexcept {
+    auto* file = static_cast<FILE*>(self);
+    if (size == 0) return 0;
+    if (buffered(file) == 0 && !fill(file, "scanf()")) return feof(file) != 0 ? 0 : -1;
+    *to = static_cast<char>(native::fgetc(file));
+    return 1;
+  }
+
+  void give_back() noexcept {
+    if (buffered(stream_) == 0) return;
+    int c = native::fgetc(stream_);
+    give_back();
+    ungetc(c, file_);
+  }
+
+  FILE* file_;
+  FILE* stream_;
+};
+
+template <class Scan>
+int scan(FILE* file, Scan scan_from) noexcept {
+  if (!may_wait(file)) return scan_from(file);
+  Turn turn(file, Direction::Read);
+  if (!turn.come()) return EOF;
+  Scanned scanned(file);
+  return scanned.stream() == nullptr ? EOF : scan_from(scanned.stream());
 }
 
 // Wide characters that are decoded already. The structure begins with where they are.
@@ -186,8 +212,8 @@ char* fgets_unlocked(char* to, int size, FILE* file) noexcept {
 }
 
 ssize_t getdelim(char** line, std::size_t* capacity, int end, FILE* file) noexcept {
-  if (line == nullptr || capacity == nullptr || find(file, end, window(file)) != nullptr ||
-      !may_wait(file)) {
+  if (line == nullptr || capacity == nullptr || (file->_flags & failed) != 0 ||
+      find(file, end, window(file)) != nullptr || !may_wait(file)) {
     return native::getdelim(line, capacity, end, file);
   }
   return read_delimited(line, capacity, end, file);
@@ -239,10 +265,10 @@ wchar_t* fgetws_unlocked(wchar_t* to, int size, FILE* file) noexcept {
 // --- scanf ------------------------------------------------------------------------------------
 
 int vfscanf(FILE* file, const char* format, va_list list) noexcept {
-  return first_of_scan(file, format) ? native::vfscanf(file, format, list) : EOF;
+  return scan(file, [&](FILE* from) { return native::vfscanf(from, format, list); });
 }
 int __isoc99_vfscanf(FILE* file, const char* format, va_list list) noexcept {
-  return first_of_scan(file, format) ? native::__isoc99_vfscanf(file, format, list) : EOF;
+  return scan(file, [&](FILE* from) { return native::__isoc99_vfscanf(from, format, list); });
 }
 int vscanf(const char* format, va_list list) noexcept {
   return green::vfscanf(stdin, format, list);

@@ -15,6 +15,18 @@ namespace {
 constinit Original<int(char*, std::size_t, int, std::size_t, const char*, va_list)> checked_format{
     "__vsnprintf_chk"};
 
+constexpr int failed = 0x20;
+
+// fwrite() calls written what stands in the buffer and could not be flushed; the other calls do
+// not.
+bool write_all(FILE* file, const char* data, std::size_t size, const char* what) noexcept {
+  int before = file->_flags & failed;
+  file->_flags &= ~failed;
+  bool all = write_out(file, data, size, what) == size && (file->_flags & failed) == 0;
+  file->_flags |= before;
+  return all;
+}
+
 // The text goes to the FILE when it is known how long it is. `format_to(room, size, list)` is a
 // vsnprintf.
 template <class Format>
@@ -32,7 +44,7 @@ int print(FILE* file, va_list list, Format format_to) noexcept {
   va_end(again);
   if (size > 0) {
     auto length = static_cast<std::size_t>(size);
-    if (write_out(file, text, length, "printf()") < length) size = -1;
+    if (!write_all(file, text, length, "printf()")) size = -1;
   }
   if (text != few) std::free(text);
   return size;
@@ -47,8 +59,11 @@ std::size_t fwrite(const void* data, std::size_t size, std::size_t count, FILE* 
   if (__builtin_mul_overflow(size, count, &total) || total == 0 || is_wide(file)) {
     return native::fwrite(data, size, count, file);
   }
+  int saved = errno;
   std::size_t done = write_out(file, static_cast<const char*>(data), total, "fwrite()");
-  return done == total ? count : done / size;
+  if (done < total) return done / size;
+  errno = saved;
+  return count;
 }
 std::size_t fwrite_unlocked(const void* data, std::size_t size, std::size_t count,
                             FILE* file) noexcept {
@@ -58,15 +73,15 @@ std::size_t fwrite_unlocked(const void* data, std::size_t size, std::size_t coun
 int fputs(const char* text, FILE* file) noexcept {
   if (is_wide(file)) return native::fputs(text, file);
   std::size_t size = std::strlen(text);
-  return write_out(file, text, size, "fputs()") == size ? 1 : EOF;
+  return write_all(file, text, size, "fputs()") ? 1 : EOF;
 }
 int fputs_unlocked(const char* text, FILE* file) noexcept { return green::fputs(text, file); }
 
 int puts(const char* text) noexcept {
   if (is_wide(stdout)) return native::puts(text);
   std::size_t size = std::strlen(text);
-  if (write_out(stdout, text, size, "puts()") < size) return EOF;
-  if (write_out(stdout, "\n", 1, "puts()") < 1) return EOF;
+  if (!write_all(stdout, text, size, "puts()")) return EOF;
+  if (!write_all(stdout, "\n", 1, "puts()")) return EOF;
   return static_cast<int>(std::min<std::size_t>(size + 1, INT_MAX));
 }
 
@@ -76,7 +91,7 @@ int fputc(int c, FILE* file) noexcept {
   }
   auto byte = static_cast<unsigned char>(c);
   char text = static_cast<char>(byte);
-  return write_out(file, &text, 1, "fputc()") == 1 ? byte : EOF;
+  return write_all(file, &text, 1, "fputc()") ? byte : EOF;
 }
 int fputc_unlocked(int c, FILE* file) noexcept { return green::fputc(c, file); }
 int putc_unlocked(int c, FILE* file) noexcept { return green::fputc(c, file); }
@@ -120,8 +135,10 @@ int fflush_unlocked(FILE* file) noexcept { return green::fflush(file); }
 namespace fern::monkey {
 
 int close_drained(FILE* file, int (*close)(FILE*)) noexcept {
+  int saved = errno;
   bool written = finish(file);
   int error = errno;
+  if (written) errno = saved;
   int result = close(file);
   if (written) return result;
   errno = error;

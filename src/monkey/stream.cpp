@@ -64,12 +64,20 @@ bool wait_ready(int fd, Direction direction, const char* what) noexcept {
   }
   if (nonblocking(fd)) return true;
   int saved = errno;
-  Wait wait(fd, direction, what);
+  bool reads = direction == Direction::Read;
+  Kind kind = kind_of(fd);
+  Deadline limit;
+  if (kind == Kind::Socket) limit = reads ? receive_limit(fd) : send_limit(fd);
+  Wait wait(fd, direction, what, limit);
   do {
     if (wait.again()) continue;
     if (errno != EPERM) return false;
     break;
   } while (!ready(fd, events));
+  if (reads && kind == Kind::Terminal && hung_up(fd)) {
+    errno = EIO;
+    return false;
+  }
   errno = saved;
   return true;
 }
@@ -211,6 +219,16 @@ std::size_t room(const FILE* file) noexcept {
   return static_cast<std::size_t>(file->_IO_write_end - file->_IO_write_ptr);
 }
 
+namespace {
+
+// As libc does it: what cannot be written is gone. A kill leaves it.
+bool lose(FILE* file) noexcept {
+  if (errno != ECANCELED && errno != ETIMEDOUT) file->_IO_write_ptr = file->_IO_write_base;
+  return fail(file);
+}
+
+}  // namespace
+
 bool drain(FILE* file, const char* what) noexcept {
   // A file has a position, which libc's own call sets right before it writes.
   if (pending(file) == 0 || !bytes_that_wait(file)) return true;
@@ -226,8 +244,8 @@ bool drain(FILE* file, const char* what) noexcept {
       }
     }
     if (written >= 0) continue;
-    if (!would_block(errno) || nonblocking(file->_fileno)) return fail(file);
-    if (!wait_ready(file->_fileno, Direction::Write, what)) return fail(file);
+    if (!would_block(errno) || nonblocking(file->_fileno)) return lose(file);
+    if (!wait_ready(file->_fileno, Direction::Write, what)) return lose(file);
   }
   return true;
 }

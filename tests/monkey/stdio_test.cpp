@@ -145,9 +145,9 @@ TEST_F(MonkeyStdio, WhatWasPutBackIsPartOfTheLine) {
   other.join();
 }
 
-TEST_F(MonkeyStdio, FscanfWaitsForItsFirstCharacter) {
+TEST_F(MonkeyStdio, FscanfWaitsForWhatItNeeds) {
   Piped pipe("r");
-  auto other = speaker(pipe, {"12 word\n", "34\n", "\n", "  56\n"});
+  auto other = speaker(pipe, {"1", "2 wo", "rd\n", "34\n", "\n", "  56\n"});
   int number = 0;
   char word[16];
   EXPECT_EQ(fscanf(pipe.file, "%d %15s", &number, word), 2);
@@ -205,6 +205,22 @@ TEST_F(MonkeyStdio, AKillEndsAReaderWithAnError) {
   say(pipe.other, "still works\n");
   char line[64];
   EXPECT_NE(fgets(line, sizeof line, pipe.file), nullptr);
+}
+
+TEST_F(MonkeyStdio, AKillEndsAScanfInTheMiddleOfItsInput) {
+  Piped pipe("r");
+  int number = 0;
+  bool flagged = false;
+  say(pipe.other, "12");
+  auto victim = fern::spawn([&] {
+    EXPECT_EQ(fscanf(pipe.file, "%d", &number), 1);
+    flagged = ferror(pipe.file) != 0;
+  });
+  fern::yield();
+  EXPECT_FALSE(victim.dead());
+  victim.kill();
+  EXPECT_EQ(number, 12);
+  EXPECT_TRUE(flagged);
 }
 
 TEST_F(MonkeyStdio, NonBlockingFilesSaySo) {
@@ -353,6 +369,7 @@ TEST_F(MonkeyStdio, WritingToNobodyIsEpipe) {
   EXPECT_EQ(fflush(pipe.file), EOF);
   EXPECT_EQ(errno, EPIPE);
   EXPECT_TRUE(ferror(pipe.file));
+  EXPECT_EQ(fputs("y", pipe.file), 1);
   EXPECT_EQ(fclose(pipe.file), EOF);
   pipe.file = nullptr;
   signal(SIGPIPE, before);
