@@ -179,12 +179,14 @@ int gai_suspend(const gaicb* const* list, int count, const timespec* timeout) no
   };
   auto before = under_way();
   if (before == 0) return EAI_ALLDONE;
+  int saved = errno;
   Deadline limit;
   if (timeout != nullptr) limit = to_chrono(*timeout);
   Naps naps("gai_suspend()", limit);
   while (under_way() == before) {
     if (naps.again()) continue;
     if (errno == EAGAIN) {  // the manual says EAI_AGAIN, glibc 2.36 EAI_SYSTEM
+      errno = saved;
       timespec now{};
       return native::gai_suspend(list, count, &now);
     }

@@ -118,6 +118,7 @@ int ask_into(HostQuestion::Kind kind, const void* key, std::size_t key_size, int
   try {
     auto question = std::make_unique<HostQuestion>(kind, key, key_size, family);
     question->make_room(size, buffer);
+    question->host_error = *host_error;  // not always written
     if (!answered(question, what)) {
       *found = nullptr;
       *host_error = NETDB_INTERNAL;

@@ -7,6 +7,7 @@
 #include "monkey/green.hpp"
 #include "monkey/res_settings.hpp"
 
+#include <arpa/nameser.h>
 #include <netdb.h>
 
 #include <algorithm>
@@ -70,27 +71,41 @@ namespace {
 template <class Call>
 struct ResQuestion : io::Question {
   ResQuestion(const struct __res_state& from, const unsigned char* answer, int size, Call call)
-      : settings(from), bytes(answer, answer + std::max(size, 0)), call(std::move(call)) {}
+      : settings(from),
+        bytes(answer, answer + std::max(size, 0)),
+        size(size),
+        call(std::move(call)),
+        host_error(from.res_h_errno),
+        thread_host_error(h_errno) {
+    // glibc looks at the header whatever the size.
+    if (bytes.size() < NS_HFIXEDSZ) bytes.resize(NS_HFIXEDSZ);
+  }
 
   void answer() noexcept {
     struct __res_state state{};
     if (res_ninit(&state) != 0) {
       saved_errno = errno;
+      host_error = thread_host_error = NETDB_INTERNAL;
       return;
     }
     settings.put_into(state);
-    result = call(&state, bytes.data(), static_cast<int>(bytes.size()));
+    state.res_h_errno = host_error;
+    h_errno = thread_host_error;
+    result = call(&state, bytes.data(), size);
     saved_errno = errno;
     host_error = state.res_h_errno;
+    thread_host_error = h_errno;
     res_nclose(&state);
   }
 
   ResSettings settings;
   std::vector<unsigned char> bytes;
+  int size;
   Call call;
   int result = -1;
   int saved_errno = 0;
-  int host_error = NETDB_INTERNAL;
+  int host_error;  // the state's, which a call that succeeds may leave alone
+  int thread_host_error;
 };
 
 int failed(struct __res_state& state, int error) noexcept {
@@ -107,8 +122,9 @@ int in_thread(struct __res_state& state, const char* what, unsigned char* answer
     using Asked = ResQuestion<decltype(make_call())>;
     auto question = std::make_unique<Asked>(state, answer, size, make_call());
     if (!ask(question, io::resolver_workers(), what)) return failed(state, errno);
-    std::copy(question->bytes.begin(), question->bytes.end(), answer);
-    state.res_h_errno = h_errno = question->host_error;
+    std::copy_n(question->bytes.begin(), std::max(size, 0), answer);
+    state.res_h_errno = question->host_error;
+    h_errno = question->thread_host_error;
     errno = question->saved_errno;
     return question->result;
   } catch (...) {

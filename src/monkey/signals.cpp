@@ -68,15 +68,13 @@ int sigwaitinfo(const sigset_t* set, siginfo_t* info) noexcept {
 
 // It returns its errors, and is the only one of its family that goes on after a handler.
 int sigwait(const sigset_t* set, int* number) noexcept {
-  int saved = errno;
   int got;
   do {
     got = wait_for_signal(set, nullptr, nullptr, "sigwait()");
   } while (got < 0 && errno == EINTR);
-  int error = got < 0 ? errno : 0;
-  errno = saved;
-  if (error == 0) *number = got;
-  return error;
+  if (got < 0) return errno;
+  *number = got;
+  return 0;
 }
 
 // The thread keeps its mask while others run. What is pending and blocked by it, but not by `mask`,

@@ -14,6 +14,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <string_view>
 #include <type_traits>
 
 namespace fern::monkey::native {
@@ -44,9 +45,14 @@ namespace fern::monkey {
 
 namespace {
 
+// Calls that return their error, and leave it in errno as well.
+constexpr bool returns_error(std::string_view name) {
+  return name == "sigwait" || (name.starts_with("gethostby") && name.ends_with("_r"));
+}
+
 // A call of the green twin. One that succeeds leaves errno alone, whatever it has tried on its way.
 // It is a cancellation point before it begins, and when it has failed: what has come is kept.
-template <class Call>
+template <bool returns_error = false, class Call>
 auto green_call(Call call) {
   using Result = decltype(call());
   bool cancellable = threads_green();
@@ -61,7 +67,7 @@ auto green_call(Call call) {
     if constexpr (std::is_pointer_v<Result>) {
       done = result != nullptr;
     } else if constexpr (std::is_signed_v<Result>) {
-      done = result >= 0;
+      done = returns_error ? result == 0 : result >= 0;
     } else if constexpr (std::is_same_v<Result, unsigned>) {
       done = result == 0;
     }
@@ -83,12 +89,12 @@ auto green_call(Call call) {
       __attribute__((alias("fern_own_" #name)));                                      \
   extern "C" result fern_own_##name parameters
 
-#define FERN_CALL(part, result, name, parameters, arguments)  \
-  FERN_DEFINE(result, name, parameters) {                     \
-    if (!goes_green(Part::part)) [[likely]]                   \
-      return native::name arguments;                          \
-    green_calls.fetch_add(1, std::memory_order_relaxed);      \
-    return green_call([&] { return green::name arguments; }); \
+#define FERN_CALL(part, result, name, parameters, arguments)                        \
+  FERN_DEFINE(result, name, parameters) {                                           \
+    if (!goes_green(Part::part)) [[likely]]                                         \
+      return native::name arguments;                                                \
+    green_calls.fetch_add(1, std::memory_order_relaxed);                            \
+    return green_call<returns_error(#name)>([&] { return green::name arguments; }); \
   }
 #define FERN_REPLACED(result, name, parameters, arguments) \
   FERN_DEFINE(result, name, parameters) {                  \

@@ -1,6 +1,7 @@
 // Wrapped look-ups park their greenlet, and say what glibc says: asked of a name server on this
 // machine, by glibc in threads and by c-ares.
 
+#include "monkey/look_ups.hpp"
 #include "monkey/name_server.hpp"
 #include "monkey/patched.hpp"
 
@@ -19,16 +20,12 @@
 
 using namespace std::chrono_literals;
 using fern::testing::NameServer;
+using fern::testing::text_of;
 
 namespace {
 
-// Addresses of this process's own: several may run these tests at once.
-std::string address_in(const char* network) {
-  auto pid = static_cast<unsigned>(getpid());
-  return network + std::to_string(pid / 250 % 250 + 1) + "." + std::to_string(pid % 250 + 1);
-}
-const std::string server_address = address_in("127.77.");
-const std::string other_address = address_in("127.78.");
+const std::string server_address = fern::testing::address_in("127.77.");
+const std::string other_address = fern::testing::address_in("127.78.");
 
 // In a thread without a hub, where nothing is green.
 template <class F>
@@ -55,31 +52,16 @@ class MonkeyDns : public MonkeyTest {
   std::optional<NameServer> server;
 };
 
-std::string text_of(const sockaddr* address) {
-  char text[INET6_ADDRSTRLEN] = "";
-  if (address->sa_family == AF_INET) {
-    const auto* four = reinterpret_cast<const sockaddr_in*>(address);
-    inet_ntop(AF_INET, &four->sin_addr, text, sizeof text);
-    return std::string(text) + ":" + std::to_string(ntohs(four->sin_port));
-  }
-  const auto* six = reinterpret_cast<const sockaddr_in6*>(address);
-  inet_ntop(AF_INET6, &six->sin6_addr, text, sizeof text);
-  return std::string(text) + ":" + std::to_string(ntohs(six->sin6_port)) + "%" +
-         std::to_string(six->sin6_scope_id);
-}
-
 // One getaddrinfo as text: everything that it says.
 std::string addresses_of(const char* host, const char* service, const addrinfo* hints) {
   addrinfo* list = nullptr;
   int error = getaddrinfo(host, service, hints, &list);
   std::ostringstream out;
   out << "error " << error;
-  for (addrinfo* each = list; error == 0 && each != nullptr; each = each->ai_next) {
-    out << "; " << each->ai_flags << " " << each->ai_family << " " << each->ai_socktype << " "
-        << each->ai_protocol << " " << each->ai_addrlen << " " << text_of(each->ai_addr);
-    if (each->ai_canonname != nullptr) out << " = " << each->ai_canonname;
+  if (error == 0) {
+    out << text_of(list);
+    freeaddrinfo(list);
   }
-  if (error == 0) freeaddrinfo(list);
   return out.str();
 }
 
@@ -278,18 +260,6 @@ TEST_F(MonkeyDnsByCAres, ATimeoutEndsALookUp) {
 }
 
 // --- gethostbyname and its kin
-
-std::string text_of(const hostent* host) {
-  if (host == nullptr) return "nobody, " + std::to_string(h_errno);
-  std::ostringstream out;
-  out << host->h_name << " " << host->h_addrtype << " " << host->h_length;
-  for (char** alias = host->h_aliases; *alias != nullptr; ++alias) out << " = " << *alias;
-  for (char** address = host->h_addr_list; *address != nullptr; ++address) {
-    char text[INET6_ADDRSTRLEN];
-    out << " " << inet_ntop(host->h_addrtype, *address, text, sizeof text);
-  }
-  return out.str();
-}
 
 std::string text_of(int result, const hostent* host, int error) {
   std::string said = std::to_string(result) + ", " + std::to_string(error) + ", ";

@@ -6,6 +6,7 @@
 //   plain-ANYTHING   10.0.0.1            both      10.0.0.2 and 2001:db8::2
 //   alias            a CNAME of both     six       2001:db8::6 only
 //   missing          NXDOMAIN            silent    no answer at all
+//   broken           SERVFAIL            refused   REFUSED
 //   held-ANYTHING    10.0.0.3, once as many such names have been asked for as hold() says
 
 #include "support.hpp"
@@ -49,6 +50,12 @@ inline bool see_etc(const std::string& server) {
   return put("/etc/resolv.conf", "nameserver " + server + "\nsearch fern.test\n") &&
          put("/etc/hosts", "127.0.0.1 localhost\n127.0.0.5 listed.fern.test\n") &&
          put("/etc/nsswitch.conf", "hosts: files dns\nservices: files\nprotocols: files\n");
+}
+
+// Addresses of this process's own: several may run these tests at once.
+inline std::string address_in(const char* network) {
+  auto pid = static_cast<unsigned>(getpid());
+  return network + std::to_string(pid / 250 % 250 + 1) + "." + std::to_string(pid % 250 + 1);
 }
 
 class NameServer {
@@ -145,6 +152,10 @@ class NameServer {
       record(reply.bytes, 12, ns_t_ptr, encoded("both.fern.test"));
     } else if (name.size() < 9 || name.substr(name.size() - 9) != "fern.test") {
       reply.bytes[3] |= ns_r_nxdomain;
+    } else if (first == "broken") {
+      reply.bytes[3] |= ns_r_servfail;
+    } else if (first == "refused") {
+      reply.bytes[3] |= ns_r_refused;
     } else if (is("plain")) {
       if (type == ns_t_a) record(reply.bytes, 12, ns_t_a, {10, 0, 0, last_});
     } else if (is("held")) {

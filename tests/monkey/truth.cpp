@@ -330,7 +330,9 @@ std::string run_green(const Row& row) {
 
 class TruthTest : public testing::MonkeyTest {
  public:
-  TruthTest(const char* group, const Row& row) : group_(group), row_(row) {}
+  TruthTest(const char* group, const Row& row, const char* keeps_heap) : group_(group), row_(row) {
+    if (keeps_heap != nullptr) may_keep_heap(keeps_heap);
+  }
 
   void TestBody() override {
     std::string native = run_natively(group_, row_);
@@ -349,15 +351,16 @@ class TruthTest : public testing::MonkeyTest {
 
 }  // namespace
 
-Rows::Rows(const char* group, std::initializer_list<Row> rows) {
+Rows::Rows(const char* group, std::initializer_list<Row> rows, const char* keeps_heap) {
   for (const Row& given : rows) {
     if (!given.wanted) continue;
     // As long as the tests: they are the program's.
     static std::deque<Row> kept;
     const Row& row = kept.emplace_back(given);
-    ::testing::RegisterTest(
-        group, row.name, nullptr, nullptr, __FILE__, __LINE__,
-        [group, &row]() -> testing::FernTest* { return new TruthTest(group, row); });
+    ::testing::RegisterTest(group, row.name, nullptr, nullptr, __FILE__, __LINE__,
+                            [group, &row, keeps_heap]() -> testing::FernTest* {
+                              return new TruthTest(group, row, keeps_heap);
+                            });
   }
 }
 

@@ -214,10 +214,11 @@ struct Row {
   bool wanted = true;
 };
 
-// Rows makes a test of each.
+// Rows makes a test of each. With `keeps_heap` these may end with more heap than they began with,
+// for that reason.
 class Rows {
  public:
-  Rows(const char* group, std::initializer_list<Row> rows);
+  Rows(const char* group, std::initializer_list<Row> rows, const char* keeps_heap = nullptr);
 };
 
 }  // namespace fern::truth

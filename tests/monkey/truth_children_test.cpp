@@ -65,22 +65,7 @@ class Child {
   int tell_ = -1;
 };
 
-// The thread that looks after children is made once, and stays: before any test counts what it
-// leaves.
-class WatchBegun : public ::testing::Environment {
- public:
-  void SetUp() override {
-    fern::monkey::patch(fern::monkey::Part::Os);
-    {
-      Child child;
-      auto other = fern::spawn([&] { child.end(); });
-      waitpid(child.pid, nullptr, WUNTRACED);
-      other.join();
-    }
-    fern::monkey::unpatch();
-  }
-};
-::testing::Environment* const watch_begun = ::testing::AddGlobalTestEnvironment(new WatchBegun);
+constexpr const char* keeps_heap = "the thread that looks after children";
 
 // Which child it was is noted as "its", 0 or an error.
 void note_who(World& world, std::string_view what, const Child& child, pid_t who) {
@@ -119,181 +104,181 @@ void wait_by_id(World& world, const Child& child, idtype_t which, id_t id, int o
 }
 
 const Rows waitpid_rows(
-    "Waitpid", {
-                   {"a child that has ended",
-                    [](World& world) {
-                      Child child(7);
-                      child.become_zombie();
-                      wait_for(world, child, child.pid);
-                      wait_for(world, child, child.pid);
-                    }},
-                   {"a child that ends",
-                    [](World& world) {
-                      Child child(255);
-                      auto peer = world.when_waiting([&] { child.end(); });
-                      wait_for(world, child, child.pid);
-                    }},
-                   {"a child that is killed",
-                    [](World& world) {
-                      for (int signal : {SIGKILL, SIGTERM, SIGUSR1}) {
-                        Child child;
-                        auto peer = world.when_waiting([&] { kill(child.pid, signal); });
-                        wait_for(world, child, child.pid);
-                      }
-                    }},
-                   {"any child",
-                    [](World& world) {
-                      Child child(3);
-                      auto peer = world.when_waiting([&] { child.end(); });
-                      wait_for(world, child, -1);
-                    }},
-                   {"the one that ends of two",
-                    [](World& world) {
-                      Child first(1);
-                      Child second(2);
-                      auto peer = world.when_waiting([&] { second.end(); });
-                      wait_for(world, second, -1);
-                      wait_for(world, first, -1, WNOHANG);
-                    }},
-                   {"one of a process group",
-                    [](World& world) {
-                      Child other(1);
-                      Child child(4, 0);
-                      other.become_zombie();
-                      {
-                        auto peer = world.when_waiting([&] { child.end(); });
-                        wait_for(world, child, -child.pid);
-                      }
-                      wait_for(world, child, -child.pid);
-                      wait_for(world, other, 0);
-                    }},
-                   {"a group that is not there, and a child that is not ours",
-                    [](World& world) {
-                      Child child;
-                      for (pid_t pid : {-0x7ffffff, 0x7ffffff, getpid(), 1})
-                        wait_for(world, child, pid);
-                    }},
-                   {"without any child",
-                    [](World& world) {
-                      int status = unwritten;
-                      for (pid_t pid : {-1, 0, 1}) {
-                        world.call("waitpid", [&] { return waitpid(pid, &status, 0); });
-                        world.call("waitpid", [&] { return waitpid(pid, &status, WNOHANG); });
-                      }
-                      world.call("wait", [&] { return wait(&status); });
-                      world.note("status", status);
-                    }},
-                   {"nobody below all numbers",
-                    [](World& world) {
-                      Child child;
-                      wait_for(world, child, static_cast<pid_t>(1U << 31));
-                    }},
-                   {"WNOHANG before and after",
-                    [](World& world) {
-                      Child child(9);
-                      wait_for(world, child, child.pid, WNOHANG);
-                      wait_for(world, child, -1, WNOHANG);
-                      child.become_zombie();
-                      wait_for(world, child, child.pid, WNOHANG);
-                      wait_for(world, child, child.pid, WNOHANG);
-                    }},
-                   {"WUNTRACED and WCONTINUED",
-                    [](World& world) {
-                      Child child;
-                      {
-                        auto peer = world.when_waiting([&] { kill(child.pid, SIGSTOP); });
-                        wait_for(world, child, child.pid, WUNTRACED);
-                      }
-                      wait_for(world, child, child.pid, WUNTRACED | WNOHANG);
-                      {
-                        auto peer = world.when_waiting([&] { kill(child.pid, SIGCONT); });
-                        wait_for(world, child, child.pid, WCONTINUED);
-                      }
-                      wait_for(world, child, child.pid, WCONTINUED | WNOHANG);
-                      child.become(SIGSTOP, WSTOPPED);
-                      wait_for(world, child, -1, WUNTRACED | WCONTINUED);
-                      child.become(SIGCONT, WCONTINUED);
-                      wait_for(world, child, -1, WUNTRACED | WCONTINUED);
-                      auto peer = world.when_waiting([&] { kill(child.pid, SIGKILL); });
-                      wait_for(world, child, -1, WUNTRACED | WCONTINUED);
-                    }},
-                   {"a stop without WUNTRACED is not told",
-                    [](World& world) {
-                      Child child(6);
-                      child.become(SIGSTOP, WSTOPPED);
-                      wait_for(world, child, child.pid, WNOHANG);
-                      auto peer = world.when_waiting([&] {
-                        kill(child.pid, SIGCONT);
-                        world.until_waiting();
-                        child.end();
-                      });
-                      wait_for(world, child, child.pid);
-                    }},
-                   {"options for the children of clone",
-                    [](World& world) {
-                      Child child(5);
-                      child.become_zombie();
-                      wait_for(world, child, child.pid, __WCLONE);
-                      wait_for(world, child, child.pid, __WALL | __WNOTHREAD);
-                    }},
-                   {"options that nobody knows",
-                    [](World& world) {
-                      Child child;
-                      child.become_zombie();
-                      for (int options : {1 << 20, WEXITED, WNOWAIT, WEXITED | WNOHANG}) {
-                        wait_for(world, child, child.pid, options);
-                      }
-                    }},
-                   {"no room for the status",
-                    [](World& world) {
-                      Child child(5);
-                      auto peer = world.when_waiting([&] { child.end(); });
-                      world.call("waitpid",
-                                 [&] { return waitpid(child.pid, nullptr, 0) == child.pid; });
-                    }},
-                   {"a status that is nowhere",
-                    [](World& world) {
-                      Child child(5);
-                      child.become_zombie();
-                      world.call("waitpid", [&] { return waitpid(child.pid, wild<int>(), 0); });
-                      wait_for(world, child, child.pid);
-                    },
-                    In::Greenlet, FERN_TRUTH_WILD},
-                   {"where children are ignored the wait ends with the last",
-                    [](World& world) {
-                      auto before = signal(SIGCHLD, SIG_IGN);
-                      {
-                        Child child;
-                        auto peer = world.when_waiting([&] { child.end(); });
-                        wait_for(world, child, child.pid);
-                      }
-                      signal(SIGCHLD, before);
-                    }},
-                   {"a handler ends the wait",
-                    [](World& world) {
-                      for (int flags : {0, SA_RESTART}) {
-                        Handles handles(SIGUSR1, flags);
-                        Child child(5);
-                        auto peer = world.when_waiting([&] {
-                          pthread_kill(world.thread(), SIGUSR1);
-                          if (flags == 0) return;
-                          world.until_waiting();
-                          child.end();
-                        });
-                        wait_for(world, child, flags == 0 ? child.pid : -1);
-                        world.note("handled", Handles::count());
-                      }
-                    },
-                    In::Main},
-                   {"the child's own SIGCHLD does not end its wait",
-                    [](World& world) {
-                      Handles handles(SIGCHLD);
-                      Child child(5);
-                      auto peer = world.when_waiting([&] { child.end(); });
-                      wait_for(world, child, child.pid);
-                    },
-                    In::Main},
-               });
+    "Waitpid",
+    {
+        {"a child that has ended",
+         [](World& world) {
+           Child child(7);
+           child.become_zombie();
+           wait_for(world, child, child.pid);
+           wait_for(world, child, child.pid);
+         }},
+        {"a child that ends",
+         [](World& world) {
+           Child child(255);
+           auto peer = world.when_waiting([&] { child.end(); });
+           wait_for(world, child, child.pid);
+         }},
+        {"a child that is killed",
+         [](World& world) {
+           for (int signal : {SIGKILL, SIGTERM, SIGUSR1}) {
+             Child child;
+             auto peer = world.when_waiting([&] { kill(child.pid, signal); });
+             wait_for(world, child, child.pid);
+           }
+         }},
+        {"any child",
+         [](World& world) {
+           Child child(3);
+           auto peer = world.when_waiting([&] { child.end(); });
+           wait_for(world, child, -1);
+         }},
+        {"the one that ends of two",
+         [](World& world) {
+           Child first(1);
+           Child second(2);
+           auto peer = world.when_waiting([&] { second.end(); });
+           wait_for(world, second, -1);
+           wait_for(world, first, -1, WNOHANG);
+         }},
+        {"one of a process group",
+         [](World& world) {
+           Child other(1);
+           Child child(4, 0);
+           other.become_zombie();
+           {
+             auto peer = world.when_waiting([&] { child.end(); });
+             wait_for(world, child, -child.pid);
+           }
+           wait_for(world, child, -child.pid);
+           wait_for(world, other, 0);
+         }},
+        {"a group that is not there, and a child that is not ours",
+         [](World& world) {
+           Child child;
+           for (pid_t pid : {-0x7ffffff, 0x7ffffff, getpid(), 1}) wait_for(world, child, pid);
+         }},
+        {"without any child",
+         [](World& world) {
+           int status = unwritten;
+           for (pid_t pid : {-1, 0, 1}) {
+             world.call("waitpid", [&] { return waitpid(pid, &status, 0); });
+             world.call("waitpid", [&] { return waitpid(pid, &status, WNOHANG); });
+           }
+           world.call("wait", [&] { return wait(&status); });
+           world.note("status", status);
+         }},
+        {"nobody below all numbers",
+         [](World& world) {
+           Child child;
+           wait_for(world, child, static_cast<pid_t>(1U << 31));
+         }},
+        {"WNOHANG before and after",
+         [](World& world) {
+           Child child(9);
+           wait_for(world, child, child.pid, WNOHANG);
+           wait_for(world, child, -1, WNOHANG);
+           child.become_zombie();
+           wait_for(world, child, child.pid, WNOHANG);
+           wait_for(world, child, child.pid, WNOHANG);
+         }},
+        {"WUNTRACED and WCONTINUED",
+         [](World& world) {
+           Child child;
+           {
+             auto peer = world.when_waiting([&] { kill(child.pid, SIGSTOP); });
+             wait_for(world, child, child.pid, WUNTRACED);
+           }
+           wait_for(world, child, child.pid, WUNTRACED | WNOHANG);
+           {
+             auto peer = world.when_waiting([&] { kill(child.pid, SIGCONT); });
+             wait_for(world, child, child.pid, WCONTINUED);
+           }
+           wait_for(world, child, child.pid, WCONTINUED | WNOHANG);
+           child.become(SIGSTOP, WSTOPPED);
+           wait_for(world, child, -1, WUNTRACED | WCONTINUED);
+           child.become(SIGCONT, WCONTINUED);
+           wait_for(world, child, -1, WUNTRACED | WCONTINUED);
+           auto peer = world.when_waiting([&] { kill(child.pid, SIGKILL); });
+           wait_for(world, child, -1, WUNTRACED | WCONTINUED);
+         }},
+        {"a stop without WUNTRACED is not told",
+         [](World& world) {
+           Child child(6);
+           child.become(SIGSTOP, WSTOPPED);
+           wait_for(world, child, child.pid, WNOHANG);
+           auto peer = world.when_waiting([&] {
+             kill(child.pid, SIGCONT);
+             world.until_waiting();
+             child.end();
+           });
+           wait_for(world, child, child.pid);
+         }},
+        {"options for the children of clone",
+         [](World& world) {
+           Child child(5);
+           child.become_zombie();
+           wait_for(world, child, child.pid, __WCLONE);
+           wait_for(world, child, child.pid, __WALL | __WNOTHREAD);
+         }},
+        {"options that nobody knows",
+         [](World& world) {
+           Child child;
+           child.become_zombie();
+           for (int options : {1 << 20, WEXITED, WNOWAIT, WEXITED | WNOHANG}) {
+             wait_for(world, child, child.pid, options);
+           }
+         }},
+        {"no room for the status",
+         [](World& world) {
+           Child child(5);
+           auto peer = world.when_waiting([&] { child.end(); });
+           world.call("waitpid", [&] { return waitpid(child.pid, nullptr, 0) == child.pid; });
+         }},
+        {"a status that is nowhere",
+         [](World& world) {
+           Child child(5);
+           child.become_zombie();
+           world.call("waitpid", [&] { return waitpid(child.pid, wild<int>(), 0); });
+           wait_for(world, child, child.pid);
+         },
+         In::Greenlet, FERN_TRUTH_WILD},
+        {"where children are ignored the wait ends with the last",
+         [](World& world) {
+           auto before = signal(SIGCHLD, SIG_IGN);
+           {
+             Child child;
+             auto peer = world.when_waiting([&] { child.end(); });
+             wait_for(world, child, child.pid);
+           }
+           signal(SIGCHLD, before);
+         }},
+        {"a handler ends the wait",
+         [](World& world) {
+           for (int flags : {0, SA_RESTART}) {
+             Handles handles(SIGUSR1, flags);
+             Child child(5);
+             auto peer = world.when_waiting([&] {
+               pthread_kill(world.thread(), SIGUSR1);
+               if (flags == 0) return;
+               world.until_waiting();
+               child.end();
+             });
+             wait_for(world, child, flags == 0 ? child.pid : -1);
+             world.note("handled", Handles::count());
+           }
+         },
+         In::Main},
+        {"the child's own SIGCHLD does not end its wait",
+         [](World& world) {
+           Handles handles(SIGCHLD);
+           Child child(5);
+           auto peer = world.when_waiting([&] { child.end(); });
+           wait_for(world, child, child.pid);
+         },
+         In::Main},
+    },
+    keeps_heap);
 
 const Rows wait_rows(
     "Wait, wait3 and wait4",
@@ -349,7 +334,8 @@ const Rows wait_rows(
            wait_for(world, child, child.pid);
          },
          In::Greenlet, FERN_TRUTH_WILD},
-    });
+    },
+    keeps_heap);
 
 const Rows waitid_rows(
     "Waitid",
@@ -456,6 +442,7 @@ const Rows waitid_rows(
            }
          },
          In::Main},
-    });
+    },
+    keeps_heap);
 
 }  // namespace

@@ -60,13 +60,13 @@ void wait_for(World& world, const sigset_t& set, const timespec* limit = nullptr
   world.note("si_pid", info.si_pid == getpid());
 }
 
-// It returns its error; what glibc leaves in errno besides is its own affair.
+// When it has gone on after a handler glibc leaves EINTR in errno.
 void wait_quietly(World& world, const sigset_t* set) {
   int number = 77;
   world.call("sigwait", [&] {
     int before = errno;
     int error = sigwait(set, &number);
-    errno = before;
+    if (error == 0) errno = before;
     return error;
   });
   world.note("number", number);
