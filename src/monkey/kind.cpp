@@ -4,6 +4,7 @@
 
 #include <limits.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -66,7 +67,9 @@ std::size_t surely_taken(Kind kind) noexcept {
 bool hung_up(int fd) noexcept {
   int saved = errno;
   pollfd one{fd, 0, 0};
-  bool is = real::poll(&one, 1, 0) > 0 && (one.revents & POLLHUP) != 0;
+  int left = 0;
+  bool is = real::poll(&one, 1, 0) > 0 && (one.revents & POLLHUP) != 0 &&
+            (real::ioctl(fd, FIONREAD, &left) < 0 || left == 0);
   errno = saved;
   return is;
 }

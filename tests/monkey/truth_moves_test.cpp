@@ -204,7 +204,7 @@ const Rows tee_rows(
              return vmsplice(i, parts.parts.data(), 2, SPLICE_F_NONBLOCK);
            });
            auto peer = world.when_waiting([=, from = out] { read_all(from, before); });
-           world.call("vmsplice", [&, i = in] { return vmsplice(i, parts.parts.data(), 2, 0); });
+           world.call("vmsplice", [&, i = in] { return vmsplice(i, parts.parts.data(), 1, 0); });
          }},
         {"vmsplice reads a pipe, and waits for it",
          [](World& world) {

@@ -1,6 +1,6 @@
 // The truth about reading by stdio from what makes its reader wait.
 
-#include "monkey/truth.hpp"
+#include "monkey/truth_stream.hpp"
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
@@ -17,18 +17,6 @@ using namespace fern::truth;
 
 namespace {
 
-struct Stream {
-  Stream(int fd, const char* mode, int how = _IOFBF, std::size_t size = BUFSIZ)
-      : file(fdopen(dup(fd), mode)) {
-    setvbuf(file, nullptr, how, size);
-  }
-  Stream(const Stream&) = delete;
-  Stream& operator=(const Stream&) = delete;
-  ~Stream() { fclose(file); }
-  operator FILE*() const { return file; }
-  FILE* file;
-};
-
 // Says each part when the reader waits, and then closes.
 Peer speaker(World& world, int fd, std::vector<std::string> parts, bool closes = true) {
   return world.when_waiting([&world, fd, parts, closes] {
@@ -43,11 +31,6 @@ Peer speaker(World& world, int fd, std::vector<std::string> parts, bool closes =
 }
 
 void say(int fd, std::string_view text) { (void)!write(fd, text.data(), text.size()); }
-
-void note_state(World& world, FILE* file) {
-  world.note("feof", feof(file) != 0);
-  world.note("ferror", ferror(file) != 0);
-}
 
 // With a line, errno says nothing.
 void line(World& world, FILE* file, int size = 64) {
@@ -401,8 +384,9 @@ const Rows terminal_rows("Stdio input of a terminal",
                               [](World& world) {
                                 auto [user, program] = terminal(world);
                                 Stream stream(program, "r");
-                                auto peer = speaker(world, user, {"ab\n"});
+                                say(user, "ab\n");
                                 line(world, stream);
+                                auto peer = speaker(world, user, {});
                                 line(world, stream);
                                 line(world, stream);
                               }},

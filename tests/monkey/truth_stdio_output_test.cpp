@@ -1,6 +1,6 @@
 // The truth about writing by stdio to what makes its writer wait.
 
-#include "monkey/truth.hpp"
+#include "monkey/truth_stream.hpp"
 
 #include <fcntl.h>
 
@@ -12,28 +12,7 @@ using namespace fern::truth;
 
 namespace {
 
-// A FILE of a duplicate of the descriptor, so that the world sees what becomes of its flags.
-struct Stream {
-  Stream(int fd, const char* mode, int how = _IOFBF, std::size_t size = BUFSIZ)
-      : file(fdopen(dup(fd), mode)) {
-    setvbuf(file, nullptr, how, size);
-  }
-  Stream(const Stream&) = delete;
-  Stream& operator=(const Stream&) = delete;
-  ~Stream() {
-    if (file != nullptr) fclose(file);
-  }
-  operator FILE*() const { return file; }
-  FILE* release() { return std::exchange(file, nullptr); }
-  FILE* file;
-};
-
 const std::string much(1 << 20, 'm');
-
-void note_state(World& world, FILE* file) {
-  world.note("ferror", ferror(file) != 0);
-  world.note("feof", feof(file) != 0);
-}
 
 void put(World& world, FILE* file, const char* text) {
   world.call("fputs", [&] { return fputs(text, file); });
