@@ -1,5 +1,6 @@
 // Who waits for a child, a command or a stream of one parks, and gets what the native call gives.
 
+#include "monkey/child.hpp"
 #include "monkey/patched.hpp"
 
 #include <fcntl.h>
@@ -22,6 +23,7 @@
 #include <vector>
 
 using namespace std::chrono_literals;
+using fern::testing::Child;
 
 namespace {
 
@@ -36,47 +38,6 @@ auto natively(F f) {
   std::thread([&] { result = f(); }).join();
   return result;
 }
-
-// A child that waits until it is told to end, and then does so with this status.
-class Child {
- public:
-  explicit Child(int status = 0, pid_t group = -1) {
-    int ends[2];
-    EXPECT_EQ(pipe2(ends, O_CLOEXEC), 0);
-    pid = fork();
-    if (pid == 0) {
-      if (group >= 0) setpgid(0, group);
-      ::close(ends[1]);
-      char byte;
-      syscall(SYS_read, ends[0], &byte, 1);
-      _exit(status);
-    }
-    if (group >= 0) setpgid(pid, group);
-    ::close(ends[0]);
-    tell_ = ends[1];
-  }
-  Child(const Child&) = delete;
-  Child& operator=(const Child&) = delete;
-  ~Child() { end(); }
-  void end() {
-    if (tell_ < 0) return;
-    EXPECT_EQ(write(tell_, "", 1), 1);  // later children have this end, too
-    ::close(tell_);
-    tell_ = -1;
-  }
-  // end() and wait until it has ended, without reaping it.
-  void become_zombie() {
-    end();
-    siginfo_t info{};
-    fern::monkey::native_scope native;
-    EXPECT_EQ(waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT), 0);
-  }
-
-  pid_t pid = -1;
-
- private:
-  int tell_ = -1;
-};
 
 // Runs `wait_for_it`, which waits for the child, in a greenlet: it must not end before the child.
 template <class F>
