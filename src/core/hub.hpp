@@ -427,7 +427,7 @@ FERN_INTERNAL extern bool exit_leaves_greenlets;
 std::size_t live_greenlets() noexcept;
 
 // Threads of Fern's own that wait for work do not count as somebody who could wake a hub.
-void service_thread_idle(int change) noexcept;
+FERN_INTERNAL void service_thread_idle(int change) noexcept;
 
 // describe() is one line about a greenlet.
 std::string describe(const Greenlet& greenlet);

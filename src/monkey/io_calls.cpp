@@ -3,7 +3,7 @@
 //
 //   recvmsg, sendmsg   of a socket, with MSG_DONTWAIT
 //   preadv2, pwritev2  of others, with RWF_NOWAIT; what does not know it (terminals, inotify, old
-//                      kernels) is asked by poll first, and may block if another process is faster
+//                      kernels) is asked by poll first, and called back if another is faster
 //   read_file(), write_file()  of files
 //
 // A write that blocks takes everything, in parts if it must: a write of at most PIPE_BUF to a pipe
@@ -15,6 +15,7 @@
 #include "monkey/green.hpp"
 #include "monkey/kind.hpp"
 #include "monkey/parts_of.hpp"
+#include "monkey/rescue.hpp"
 #include "monkey/wait.hpp"
 
 #include <fcntl.h>
@@ -105,7 +106,8 @@ ssize_t wait_and_read(Kind kind, const Call& call) noexcept {
   bool stream = kind == Kind::Socket || kind == Kind::Pipe;
   auto now = [&] {
     return io::without_blocking(
-        call.fd, POLLIN, [&] { return read_now(kind, call); }, [&] { return read_plainly(call); });
+        call.fd, POLLIN, [&] { return read_now(kind, call); },
+        [&] { return rescued([&] { return read_plainly(call); }); });
   };
   ssize_t got = stream && would_block(errno) ? -1 : now();
   if (got >= 0 || !would_block(errno)) {
@@ -204,7 +206,7 @@ ssize_t wait_and_write(Kind kind, const Call& call, std::size_t size, std::size_
     if (done > 0) now.parts = rest.after(done, now.count);
     ssize_t wrote = io::without_blocking(
         call.fd, POLLOUT, [&] { return write_now(kind, now, done == 0); },
-        [&] { return write_a_bit(kind, now); });
+        [&] { return rescued([&] { return write_a_bit(kind, now); }); });
     if (wrote < 0) return wrote;
     done += static_cast<std::size_t>(wrote);
     if (done >= size) return static_cast<ssize_t>(done);
@@ -309,12 +311,24 @@ int eventfd_write(int fd, eventfd_t value) noexcept {
 
 // Nothing tells when all has been sent: it is looked at now and then. The native call waits for the
 // last of it, in the hardware.
-int tcdrain(int fd) noexcept {
-  Wait wait(fd, Direction::Write, "tcdrain()");
+namespace {
+
+bool sent_to_terminal(int fd, const char* what) noexcept {
   int left = 0;
-  while (real::ioctl(fd, TIOCOUTQ, &left) == 0 && left > 0) {
-    if (!wait.again_later()) return -1;
+  if (kind_of(fd) != Kind::Terminal || real::ioctl(fd, TIOCOUTQ, &left) != 0 || left == 0) {
+    return true;
   }
+  Wait wait(fd, Direction::Write, what);
+  do {
+    if (!wait.again_later()) return false;
+  } while (real::ioctl(fd, TIOCOUTQ, &left) == 0 && left > 0);
+  return true;
+}
+
+}  // namespace
+
+int tcdrain(int fd) noexcept {
+  if (!sent_to_terminal(fd, "tcdrain()")) return -1;
   int result = native::tcdrain(fd);
   fair();
   return result;

@@ -4,6 +4,7 @@
 #include "io/no_wait.hpp"
 #include "monkey/green.hpp"
 #include "monkey/kind.hpp"
+#include "monkey/rescue.hpp"
 #include "monkey/wait.hpp"
 
 #include <fcntl.h>
@@ -87,7 +88,9 @@ ssize_t splice(int in, off64_t* in_offset, int out, off64_t* out_offset, std::si
   if (to.socket) size = std::min(size, room_of(out));
   bool waits = waits_for(in, flags) && waits_for(out, flags);
   return move(from, to, "splice()", waits, [&] {
-    return native::splice(in, in_offset, out, out_offset, size, flags | SPLICE_F_NONBLOCK);
+    return rescued([&] {
+      return native::splice(in, in_offset, out, out_offset, size, flags | SPLICE_F_NONBLOCK);
+    });
   });
 }
 
@@ -121,7 +124,8 @@ ssize_t sendfile(int out, int in, off_t* offset, std::size_t size) noexcept {
   auto step = [&] {
     // What cannot be written is never ready, and says why not.
     if (io::ready_now(out, POLLOUT) < 0 && !only_reads(out)) return ssize_t{-1};
-    ssize_t sent = native::sendfile(out, in, offset, std::min(size - done, most));
+    ssize_t sent =
+        rescued([&] { return native::sendfile(out, in, offset, std::min(size - done, most)); });
     if (sent < 0) return sent;
     done += static_cast<std::size_t>(sent);
     if (sent == 0 || done >= size || kind == Kind::Pipe) return static_cast<ssize_t>(done);

@@ -5,6 +5,7 @@
 #include "monkey/flags.hpp"
 #include "monkey/green.hpp"
 #include "monkey/parts_of.hpp"
+#include "monkey/rescue.hpp"
 #include "monkey/times.hpp"
 #include "monkey/wait.hpp"
 
@@ -294,8 +295,7 @@ int accept(int fd, sockaddr* address, socklen_t* size) noexcept {
 
 // accept has no flag for not blocking, and another way to ask for that without changing what others
 // see there is not: it is asked first whether somebody is there. If another process, or a thread
-// without a hub, accepts from the same listener and takes him in between, this thread blocks until
-// the next one comes. A listener that is shared so should be non-blocking, as it should natively.
+// without a hub, accepts from the same listener and takes him in between, the call is called back.
 int accept4(int fd, sockaddr* address, socklen_t* size, int flags) noexcept {
   // What cannot be accepted from says so at once.
   bool good = (flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) == 0;
@@ -305,7 +305,7 @@ int accept4(int fd, sockaddr* address, socklen_t* size, int flags) noexcept {
       errno = EAGAIN;
       return -1;
     }
-    return real::accept4(fd, address, size, flags);
+    return rescued([&] { return real::accept4(fd, address, size, flags); });
   });
 }
 

@@ -25,8 +25,9 @@ class WorkersBegun : public ::testing::Environment {
     ASSERT_NE(mkdtemp(folder), nullptr);
     std::string fifo = std::string(folder) + "/fifo";
     ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
-    monkey::patch(monkey::Part::Files);
+    monkey::patch(monkey::Part::Files | monkey::Part::Sockets);
     ::close(::open(fifo.c_str(), O_RDWR));
+    EXPECT_EQ(::accept(-1, nullptr, nullptr), -1);
     monkey::unpatch();
     unlink(fifo.c_str());
     rmdir(folder);
