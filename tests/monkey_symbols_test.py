@@ -49,7 +49,6 @@ THREADS = "threads and their locks: not patched with the rest, a whole program's
 QUEUES = "a queue or semaphore of the kernel's that no descriptor stands for"
 STARTS = "waits for its own child's exec at most"
 FOLDERS = "folders and inodes: the cache of the file system answers"
-OUTPUT = "a few words to a full pipe"
 DATABASES = "the databases of users, services and protocols are files"
 EXPLAINED = {
     **dict.fromkeys("""syscall pthread_join pthread_timedjoin_np pthread_clockjoin_np pthread_mutex_lock
@@ -63,7 +62,6 @@ EXPLAINED = {
     **dict.fromkeys("fork posix_spawn posix_spawnp daemon".split(), STARTS),
     **dict.fromkeys("""stat lstat fstat fstatat statx access unlink rename mkdir rmdir opendir readdir readdir_r scandir
         truncate ftruncate fallocate posix_fallocate""".split(), FOLDERS),
-    **dict.fromkeys("dprintf vdprintf perror".split(), OUTPUT),
     **dict.fromkeys("""getpwnam getpwuid getpwnam_r getpwuid_r getgrnam getgrgid getgrnam_r getgrgid_r getgrouplist
         initgroups getservbyname getservbyport getservbyname_r getservbyport_r getprotobyname getprotobyname_r
         getprotobynumber gethostent getnetbyname""".split(), DATABASES),

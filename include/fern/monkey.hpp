@@ -33,9 +33,14 @@
 // called sigsetjmp was running.
 //
 // stdio on pipes, sockets and terminals parks before libc would wait: lines and blocks are put
-// together from what has come, and what does not fit into a FILE's buffer is written by us. What
-// still blocks the thread: a wide character in the middle of its bytes, and wide output; readers of
-// one FILE in several threads do not keep their lines apart.
+// together from what has come, scanf parks in the middle of its input, and what does not fit into a
+// FILE's buffer is written by us. What no kill ends: a wide scanf that has begun to read. Readers
+// of one FILE in several threads do not keep their lines apart.
+//
+// A listener or terminal may be shared with other processes: where one of them was faster a call is
+// called back within some milliseconds. What still blocks the thread: stat, rename and the like,
+// getpwnam and its kin (libraries hold locks around them), syslog, warn and err to a full pipe, and
+// wide output to one that others fill at the same moment.
 //
 // What cannot be wrapped: calls that libc makes to itself (the calls that wait inside are wrapped
 // as a whole where that is possible), inline system calls, programs

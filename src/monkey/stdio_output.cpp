@@ -2,7 +2,7 @@
 
 #include "io/fd_table.hpp"
 #include "monkey/green.hpp"
-#include "monkey/stream.hpp"
+#include "monkey/stream_flags.hpp"
 
 #include <algorithm>
 #include <climits>
@@ -15,22 +15,19 @@ namespace {
 constinit Original<int(char*, std::size_t, int, std::size_t, const char*, va_list)> checked_format{
     "__vsnprintf_chk"};
 
-constexpr int failed = 0x20;
-
 // fwrite() calls written what stands in the buffer and could not be flushed; the other calls do
 // not.
 bool write_all(FILE* file, const char* data, std::size_t size, const char* what) noexcept {
-  int before = file->_flags & failed;
-  file->_flags &= ~failed;
-  bool all = write_out(file, data, size, what) == size && (file->_flags & failed) == 0;
+  int before = without_failure(file);
+  bool all = write_out(file, data, size, what) == size && !is(file, failed);
   file->_flags |= before;
   return all;
 }
 
-// The text goes to the FILE when it is known how long it is. `format_to(room, size, list)` is a
-// vsnprintf.
-template <class Format>
-int print(FILE* file, va_list list, Format format_to) noexcept {
+// The text is written when it is known how long it is. `format_to(room, size, list)` is a
+// vsnprintf, `write` says whether all has been taken.
+template <class Format, class Write>
+int print(va_list list, Format format_to, Write write) noexcept {
   char few[512];
   char* text = few;
   va_list again;
@@ -42,12 +39,29 @@ int print(FILE* file, va_list list, Format format_to) noexcept {
     size = text == nullptr ? -1 : format_to(text, room, again);
   }
   va_end(again);
-  if (size > 0) {
-    auto length = static_cast<std::size_t>(size);
-    if (!write_all(file, text, length, "printf()")) size = -1;
-  }
+  if (size > 0 && !write(text, static_cast<std::size_t>(size))) size = -1;
   if (text != few) std::free(text);
   return size;
+}
+
+template <class Format>
+int print(FILE* file, va_list list, Format format_to) noexcept {
+  return print(list, format_to, [file](const char* text, std::size_t size) {
+    return write_all(file, text, size, "printf()");
+  });
+}
+
+template <class Format>
+int print(int fd, va_list list, Format format_to) noexcept {
+  return print(list, format_to, [fd](const char* text, std::size_t size) {
+    while (size > 0) {
+      ssize_t wrote = green::write(fd, text, size);
+      if (wrote < 0) return false;
+      text += wrote;
+      size -= static_cast<std::size_t>(wrote);
+    }
+    return true;
+  });
 }
 
 bool is_wide(const FILE* file) noexcept { return file->_mode > 0; }
@@ -123,9 +137,38 @@ int __vprintf_chk(int flag, const char* format, va_list list) noexcept {
   return green::__vfprintf_chk(stdout, flag, format, list);
 }
 
+int vdprintf(int fd, const char* format, va_list list) noexcept {
+  return print(fd, list, [&](char* text, std::size_t size, va_list with) {
+    return std::vsnprintf(text, size, format, with);
+  });
+}
+int __vdprintf_chk(int fd, int flag, const char* format, va_list list) noexcept {
+  return print(fd, list, [&](char* text, std::size_t size, va_list with) {
+    return checked_format(text, size, flag, size, format, with);
+  });
+}
+
+int putw(int word, FILE* file) noexcept {
+  return green::fwrite(&word, sizeof word, 1, file) == 1 ? 0 : EOF;
+}
+
+// libc's own words, which are few.
+void perror(const char* text) noexcept {
+  int error = errno;
+  if (!wait_to_write(stderr, "perror()")) return;
+  errno = error;
+  native::perror(text);
+}
+void psignal(int number, const char* text) noexcept {
+  if (wait_to_write(stderr, "psignal()")) native::psignal(number, text);
+}
+void psiginfo(const siginfo_t* info, const char* text) noexcept {
+  if (wait_to_write(stderr, "psiginfo()")) native::psiginfo(info, text);
+}
+
 int fflush(FILE* file) noexcept {
   FILE* first = file != nullptr ? file : stdout;
-  if (first != nullptr && !is_wide(first) && !drain(first, "fflush()")) return EOF;
+  if (first != nullptr && !(is_wide(first) ? flush_wide : drain)(first, "fflush()")) return EOF;
   return native::fflush(file);
 }
 int fflush_unlocked(FILE* file) noexcept { return green::fflush(file); }

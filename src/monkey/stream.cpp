@@ -5,6 +5,8 @@
 #include "io/no_wait.hpp"
 #include "monkey/green.hpp"
 #include "monkey/kind.hpp"
+#include "monkey/rescue.hpp"
+#include "monkey/stream_flags.hpp"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -17,34 +19,8 @@
 namespace fern::monkey {
 namespace {
 
-// FILE's flags, which are libc's binary interface: old programs test them inline.
-enum Flag : int {
-  unbuffered = 0x2,
-  no_reads = 0x4,
-  no_writes = 0x8,
-  at_end = 0x10,
-  failed = 0x20,
-  in_backup = 0x100,
-  line_buffered = 0x200,
-  putting = 0x800,
-  has_descriptor = 0x2000
-};
-
-bool is(const FILE* file, int flags) noexcept { return (file->_flags & flags) != 0; }
-
-bool fail(FILE* file) noexcept {
-  file->_flags |= failed;
-  return false;
-}
-
-// Bytes of something that is no file on a disk.
 bool bytes_that_wait(const FILE* file) noexcept {
-  if (!is(file, has_descriptor) || file->_fileno < 0 || file->_mode > 0) return false;
-  int saved = errno;
-  struct stat status{};
-  bool known = fstat(file->_fileno, &status) == 0;
-  errno = saved;
-  return known && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode) && !S_ISBLK(status.st_mode);
+  return file->_mode <= 0 && no_file_on_disk(file);
 }
 
 bool ready(int fd, short events) noexcept {
@@ -55,7 +31,56 @@ bool ready(int fd, short events) noexcept {
   return is;
 }
 
-// False with errno. Others may use the descriptor as well: when it says true, nobody has since.
+std::size_t pending(const FILE* file) noexcept {
+  if (!is(file, putting)) return 0;
+  return static_cast<std::size_t>(file->_IO_write_ptr - file->_IO_write_base);
+}
+
+bool has_buffer(const FILE* file) noexcept { return file->_IO_buf_base != nullptr; }
+
+// One write that does not block: EAGAIN where it would.
+ssize_t write_some(int fd, const char* data, std::size_t size) noexcept {
+  iovec part{const_cast<char*>(data), size};
+  return io::without_blocking(
+      fd, POLLOUT, [&] { return real::pwritev2(fd, &part, 1, -1, RWF_NOWAIT); },
+      [&] {
+        std::size_t most = std::min(size, surely_taken(kind_of(fd)));
+        return rescued([&] { return real::write(fd, data, most); });
+      });
+}
+
+// All of it; how much was written when that failed, with errno.
+std::size_t write_through(int fd, const char* data, std::size_t size, const char* what) noexcept {
+  std::size_t done = 0;
+  while (done < size) {
+    ssize_t step = write_some(fd, data + done, size - done);
+    if (step >= 0) {
+      done += static_cast<std::size_t>(step);
+    } else if (!would_block(errno) || nonblocking(fd) || !wait_ready(fd, Direction::Write, what)) {
+      break;
+    }
+  }
+  return done;
+}
+
+// libc's own, which reads once, and into the buffer alone.
+constinit Original<int(FILE*)> underflow{"__underflow"};
+
+__attribute__((tls_model("initial-exec"))) constinit thread_local Turn* turns = nullptr;
+
+}  // namespace
+
+// --- what is common to bytes and wide characters -----------------------------------------------
+
+bool no_file_on_disk(const FILE* file) noexcept {
+  if (!is(file, has_descriptor) || file->_fileno < 0) return false;
+  int saved = errno;
+  struct stat status{};
+  bool known = fstat(file->_fileno, &status) == 0;
+  errno = saved;
+  return known && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode) && !S_ISBLK(status.st_mode);
+}
+
 bool wait_ready(int fd, Direction direction, const char* what) noexcept {
   short events = direction == Direction::Read ? POLLIN : POLLOUT;
   if (ready(fd, events)) {
@@ -81,62 +106,6 @@ bool wait_ready(int fd, Direction direction, const char* what) noexcept {
   errno = saved;
   return true;
 }
-
-std::size_t pending(const FILE* file) noexcept {
-  if (!is(file, putting)) return 0;
-  return static_cast<std::size_t>(file->_IO_write_ptr - file->_IO_write_base);
-}
-
-bool has_buffer(const FILE* file) noexcept { return file->_IO_buf_base != nullptr; }
-
-// libc writes stdout before it reads from what is not fully buffered: a prompt.
-bool write_prompt(const FILE* file, const char* what) noexcept {
-  if (stdout == nullptr || !is(stdout, line_buffered) || pending(stdout) == 0) return true;
-  bool interactive = is(file, line_buffered | unbuffered);
-  if (!interactive && !has_buffer(file)) {
-    int saved = errno;
-    interactive = isatty(file->_fileno) == 1;
-    errno = saved;
-  }
-  return !interactive || drain(stdout, what);
-}
-
-// One write that does not block: EAGAIN where it would.
-ssize_t write_some(int fd, const char* data, std::size_t size) noexcept {
-  iovec part{const_cast<char*>(data), size};
-  return io::without_blocking(
-      fd, POLLOUT, [&] { return real::pwritev2(fd, &part, 1, -1, RWF_NOWAIT); },
-      [&] { return real::write(fd, data, std::min(size, surely_taken(kind_of(fd)))); });
-}
-
-// All of it; how much was written when that failed, with errno.
-std::size_t write_through(int fd, const char* data, std::size_t size, const char* what) noexcept {
-  std::size_t done = 0;
-  while (done < size) {
-    ssize_t step = write_some(fd, data + done, size - done);
-    if (step >= 0) {
-      done += static_cast<std::size_t>(step);
-    } else if (!would_block(errno) || nonblocking(fd) || !wait_ready(fd, Direction::Write, what)) {
-      break;
-    }
-  }
-  return done;
-}
-
-struct Locked {
-  explicit Locked(FILE* file) noexcept : file(file) { flockfile(file); }
-  Locked(const Locked&) = delete;
-  Locked& operator=(const Locked&) = delete;
-  ~Locked() { funlockfile(file); }
-  FILE* file;
-};
-
-// libc's own, which reads once, and into the buffer alone.
-constinit Original<int(FILE*)> underflow{"__underflow"};
-
-__attribute__((tls_model("initial-exec"))) constinit thread_local Turn* turns = nullptr;
-
-}  // namespace
 
 // --- turns ------------------------------------------------------------------------------------
 
@@ -201,15 +170,38 @@ bool may_wait(const FILE* file) noexcept {
   return !is(file, no_reads | at_end) && bytes_that_wait(file);
 }
 
+bool write_prompt(const FILE* file, const char* what) noexcept {
+  if (stdout == nullptr || !is(stdout, line_buffered) || pending(stdout) == 0) return true;
+  bool interactive = is(file, line_buffered | unbuffered);
+  if (!interactive && !has_buffer(file)) {
+    int saved = errno;
+    interactive = isatty(file->_fileno) == 1;
+    errno = saved;
+  }
+  return !interactive || drain(stdout, what);
+}
+
+namespace {
+
+// Until a read finds something, or the end.
 bool wait_readable(FILE* file, const char* what) noexcept {
   if (!drain(file, what) || !write_prompt(file, what)) return fail(file);
   return wait_ready(file->_fileno, Direction::Read, what) || fail(file);
 }
 
+}  // namespace
+
 bool fill(FILE* file, const char* what) noexcept {
-  if (buffered(file) == 0 && !wait_readable(file, what)) return false;
-  Locked lock(file);
-  return underflow(file) != EOF;
+  for (;;) {
+    if (buffered(file) == 0 && !wait_readable(file, what)) return false;
+    int before = file->_flags;
+    Locked lock(file);
+    if (rescued([&] { return underflow(file); }) != EOF) return true;
+    bool was_late = errno == EAGAIN && !nonblocking(file->_fileno) && !is(file, at_end);
+    if (!was_late) return false;
+    // Another process has read what there was.
+    if ((before & failed) == 0) file->_flags &= ~failed;
+  }
 }
 
 // --- writing ----------------------------------------------------------------------------------
@@ -251,18 +243,43 @@ bool drain(FILE* file, const char* what) noexcept {
 }
 
 bool finish(FILE* file) noexcept {
-  if (file->_mode > 0 || drain(file, "fclose()")) return true;
+  if (file->_mode > 0 ? flush_wide(file, "fclose()") : drain(file, "fclose()")) return true;
   int error = errno;
   __fpurge(file);
   errno = error;
   return false;
 }
 
+bool wait_to_write(FILE* file, const char* what) noexcept {
+  if (!no_file_on_disk(file)) return true;
+  if (file->_mode > 0) return flush_wide(file, what);
+  return drain(file, what) && wait_ready(file->_fileno, Direction::Write, what);
+}
+
 namespace {
 
-// What libc may write at once when the descriptor is writable.
-std::size_t most_at_once(const FILE* file) noexcept {
-  return std::min<std::size_t>(PIPE_BUF, surely_taken(kind_of(file->_fileno)));
+// Into the buffer, and no farther.
+std::size_t put(FILE* file, const char* data, std::size_t size) noexcept {
+  Locked lock(file);
+  size = std::min(size, static_cast<std::size_t>(file->_IO_buf_end - file->_IO_write_ptr));
+  std::memcpy(file->_IO_write_ptr, data, size);
+  file->_IO_write_ptr += size;
+  return size;
+}
+
+// Lines: written up to the last end of a line. As libc says it, all has been taken when it stands
+// in the buffer.
+std::size_t write_lines(FILE* file, const char* data, std::size_t size, const char* what) noexcept {
+  auto* last = static_cast<const char*>(memrchr(data, '\n', size));
+  std::size_t lines = last == nullptr ? 0 : static_cast<std::size_t>(last - data) + 1;
+  std::size_t done = 0;
+  while (done < size) {
+    std::size_t end = done < lines ? lines : size;
+    done += put(file, data + done, end - done);
+    bool stays = done == size && done > lines;
+    if (!stays && !drain(file, what)) return done;
+  }
+  return done;
 }
 
 }  // namespace
@@ -281,10 +298,18 @@ std::size_t write_out(FILE* file, const char* data, std::size_t size, const char
     done = native::fwrite(data, 1, 1, file);
     if (done == 0) return 0;
   }
-  bool fits = size - done <= room(file) || (pending(file) + size - done <= most_at_once(file) &&
+  Kind kind = file->_fileno >= 0 ? kind_of(file->_fileno) : Kind::Unknown;
+  std::size_t at_once = std::min<std::size_t>(PIPE_BUF, surely_taken(kind));
+  // Pipes and sockets say themselves that they are full. Others are asked before.
+  bool says_full = kind == Kind::Pipe || kind == Kind::Socket;
+  bool fits = size - done <= room(file) || (!says_full && pending(file) + size - done <= at_once &&
                                             file->_fileno >= 0 && ready(file->_fileno, POLLOUT));
   if (fits || !bytes_that_wait(file) || nonblocking(file->_fileno)) {
     return done + native::fwrite(data + done, 1, size - done, file);
+  }
+  if (says_full && !is(file, putting)) native::__overflow(file, EOF);  // gets a buffer
+  if (says_full && is(file, line_buffered) && is(file, putting) && has_buffer(file)) {
+    return write_lines(file, data, size, what);
   }
   for (;;) {
     std::size_t step = std::min(room(file), size - done);
@@ -304,7 +329,7 @@ std::size_t write_out(FILE* file, const char* data, std::size_t size, const char
       return done;
     }
     // The first bytes, or lines: what can be written fits once the descriptor is writable.
-    step = std::min(size - done, most_at_once(file));
+    step = std::min(size - done, at_once);
     if (!wait_ready(file->_fileno, Direction::Write, what)) {
       fail(file);
       return done;

@@ -6,9 +6,9 @@
 //
 //   fgets --a whole line in the buffer--> libc's fgets
 //     |
-//     +--no--> Turn --> wait_readable --> __underflow: one read --> what is in the buffer --+
-//                            ^                                                             |
-//                            +----------------- no end of line yet ------------------------+
+//     +--no--> Turn --> fill: wait, __underflow: one read --> what is in the buffer --+
+//                         ^                                                           |
+//                         +---------------- no end of line yet -----------------------+
 //
 // No lock of libc's is held while a greenlet waits, for it belongs to the thread: other greenlets
 // would walk through it. Turn is what keeps their lines apart.
@@ -17,6 +17,7 @@
 
 #include <cstddef>
 #include <cstdio>
+#include <cwchar>
 
 namespace fern::core {
 struct Greenlet;
@@ -57,9 +58,8 @@ std::size_t buffered(const FILE* file) noexcept;
 // files, at the end, and where the call would fail.
 bool may_wait(const FILE* file) noexcept;
 
-// wait_readable() waits until a read finds something, or the end; fill() then reads once. False,
-// and errno, and the FILE's flags, say why not. What libc would write before it reads is written.
-bool wait_readable(FILE* file, const char* what) noexcept;
+// fill() waits until a read finds something, or the end, and then reads once. False, and errno, and
+// the FILE's flags, say why not. What libc would write before it reads is written.
 bool fill(FILE* file, const char* what) noexcept;
 
 // write_out() is fwrite() of bytes. drain() writes what the FILE has in its buffer: false, with
@@ -75,5 +75,28 @@ bool finish(FILE* file) noexcept;
 
 // room() is how many bytes the buffer takes without being written.
 std::size_t room(const FILE* file) noexcept;
+
+// wait_to_write() waits until libc may write a few words. False, and errno.
+bool wait_to_write(FILE* file, const char* what) noexcept;
+
+// --- wide characters
+
+// becomes_wide() makes a FILE that nobody has used yet one of wide characters, as libc's own calls
+// do; false when it is one of bytes.
+bool becomes_wide(FILE* file) noexcept;
+
+bool may_wait_wide(const FILE* file) noexcept;  // to be read
+bool may_wait_to_write_wide(const FILE* file) noexcept;
+
+// wide_buffered() asks whether the next character lies ready.
+bool wide_buffered(const FILE* file) noexcept;
+
+// next_wide() reads one, as fgetwc.
+wint_t next_wide(FILE* file, const char* what) noexcept;
+
+// wide_room() asks whether so many go into the buffer, which then has no more than `most`.
+// flush_wide() writes it.
+bool wide_room(const FILE* file, std::size_t count, std::size_t most) noexcept;
+bool flush_wide(FILE* file, const char* what) noexcept;
 
 }  // namespace fern::monkey

@@ -391,6 +391,51 @@ FERN_VARIADIC(int, printf, vprintf, (const char* format, ...), (format, list))
 FERN_VARIADIC(int, _IO_printf, vprintf, (const char* format, ...), (format, list))
 FERN_VARIADIC(int, __printf_chk, __vprintf_chk, (int flag, const char* format, ...),
               (flag, format, list))
+FERN_CALL(Stdio, int, vdprintf, (int fd, const char* format, va_list list), (fd, format, list))
+FERN_CALL(Stdio, int, __vdprintf_chk, (int fd, int flag, const char* format, va_list list),
+          (fd, flag, format, list))
+FERN_VARIADIC(int, dprintf, vdprintf, (int fd, const char* format, ...), (fd, format, list))
+FERN_VARIADIC(int, __dprintf_chk, __vdprintf_chk, (int fd, int flag, const char* format, ...),
+              (fd, flag, format, list))
+FERN_CALL(Stdio, int, getw, (FILE * file), (file))
+FERN_CALL(Stdio, int, putw, (int word, FILE* file), (word, file))
+FERN_CALL(Stdio, void, perror, (const char* text), (text))
+FERN_CALL(Stdio, void, psignal, (int number, const char* text), (number, text))
+FERN_CALL(Stdio, void, psiginfo, (const siginfo_t* info, const char* text), (info, text))
+FERN_CALL(Stdio, wint_t, fputwc, (wchar_t c, FILE* file), (c, file))
+FERN_ALIAS(fputwc, putwc)
+FERN_CALL(Stdio, wint_t, fputwc_unlocked, (wchar_t c, FILE* file), (c, file))
+FERN_ALIAS(fputwc_unlocked, putwc_unlocked)
+FERN_CALL(Stdio, wint_t, putwchar, (wchar_t c), (c))
+FERN_CALL(Stdio, wint_t, putwchar_unlocked, (wchar_t c), (c))
+FERN_CALL(Stdio, int, fputws, (const wchar_t* text, FILE* file), (text, file))
+FERN_CALL(Stdio, int, fputws_unlocked, (const wchar_t* text, FILE* file), (text, file))
+FERN_CALL(Stdio, int, vfwprintf, (FILE * file, const wchar_t* format, va_list list),
+          (file, format, list))
+FERN_CALL(Stdio, int, __vfwprintf_chk, (FILE * file, int flag, const wchar_t* format, va_list list),
+          (file, flag, format, list))
+FERN_CALL(Stdio, int, vwprintf, (const wchar_t* format, va_list list), (format, list))
+FERN_CALL(Stdio, int, __vwprintf_chk, (int flag, const wchar_t* format, va_list list),
+          (flag, format, list))
+FERN_VARIADIC(int, fwprintf, vfwprintf, (FILE * file, const wchar_t* format, ...),
+              (file, format, list))
+FERN_VARIADIC(int, __fwprintf_chk, __vfwprintf_chk,
+              (FILE * file, int flag, const wchar_t* format, ...), (file, flag, format, list))
+FERN_VARIADIC(int, wprintf, vwprintf, (const wchar_t* format, ...), (format, list))
+FERN_VARIADIC(int, __wprintf_chk, __vwprintf_chk, (int flag, const wchar_t* format, ...),
+              (flag, format, list))
+FERN_CALL(Stdio, int, vfwscanf, (FILE * file, const wchar_t* format, va_list list),
+          (file, format, list))
+FERN_CALL(Stdio, int, __isoc99_vfwscanf, (FILE * file, const wchar_t* format, va_list list),
+          (file, format, list))
+FERN_CALL(Stdio, int, vwscanf, (const wchar_t* format, va_list list), (format, list))
+FERN_CALL(Stdio, int, __isoc99_vwscanf, (const wchar_t* format, va_list list), (format, list))
+FERN_VARIADIC(int, fwscanf, vfwscanf, (FILE * file, const wchar_t* format, ...),
+              (file, format, list))
+FERN_VARIADIC(int, __isoc99_fwscanf, __isoc99_vfwscanf, (FILE * file, const wchar_t* format, ...),
+              (file, format, list))
+FERN_VARIADIC(int, wscanf, vwscanf, (const wchar_t* format, ...), (format, list))
+FERN_VARIADIC(int, __isoc99_wscanf, __isoc99_vwscanf, (const wchar_t* format, ...), (format, list))
 FERN_CALL(Stdio, int, fflush, (FILE * file), (file))
 FERN_ALIAS(fflush, _IO_fflush)
 FERN_CALL(Stdio, int, fflush_unlocked, (FILE * file), (file))

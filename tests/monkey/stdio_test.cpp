@@ -1,6 +1,7 @@
 // stdio on pipes and sockets parks, and reads and writes what the native calls do.
 
 #include "monkey/patched.hpp"
+#include "monkey/piped.hpp"
 
 #include <fcntl.h>
 #include <sys/wait.h>
@@ -17,33 +18,6 @@
 using namespace std::chrono_literals;
 
 namespace {
-
-void say(int fd, const std::string& text) {
-  ASSERT_EQ(write(fd, text.data(), text.size()), static_cast<ssize_t>(text.size()));
-}
-
-// A pipe whose ends are a FILE for the test and a descriptor for the other side.
-struct Piped {
-  explicit Piped(const char* mode) {
-    int fds[2];
-    EXPECT_EQ(pipe(fds), 0);
-    bool reads = mode[0] == 'r';
-    file = fdopen(fds[reads ? 0 : 1], mode);
-    other = fds[reads ? 1 : 0];
-  }
-  Piped(const Piped&) = delete;
-  Piped& operator=(const Piped&) = delete;
-  ~Piped() {
-    close_other();
-    if (file != nullptr) fclose(file);
-  }
-  void close_other() {
-    if (other >= 0) close(other);
-    other = -1;
-  }
-  FILE* file = nullptr;
-  int other = -1;
-};
 
 class MonkeyStdio : public MonkeyTest {
  protected:
@@ -205,22 +179,6 @@ TEST_F(MonkeyStdio, AKillEndsAReaderWithAnError) {
   say(pipe.other, "still works\n");
   char line[64];
   EXPECT_NE(fgets(line, sizeof line, pipe.file), nullptr);
-}
-
-TEST_F(MonkeyStdio, AKillEndsAScanfInTheMiddleOfItsInput) {
-  Piped pipe("r");
-  int number = 0;
-  bool flagged = false;
-  say(pipe.other, "12");
-  auto victim = fern::spawn([&] {
-    EXPECT_EQ(fscanf(pipe.file, "%d", &number), 1);
-    flagged = ferror(pipe.file) != 0;
-  });
-  fern::yield();
-  EXPECT_FALSE(victim.dead());
-  victim.kill();
-  EXPECT_EQ(number, 12);
-  EXPECT_TRUE(flagged);
 }
 
 TEST_F(MonkeyStdio, NonBlockingFilesSaySo) {
