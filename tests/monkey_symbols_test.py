@@ -34,7 +34,10 @@ BLOCKING = set("""
     fopen freopen fread fgets fgetc getc getchar gets getline getdelim getw ungetc fscanf scanf vfscanf vscanf
     fread_unlocked fgets_unlocked getc_unlocked fgetc_unlocked getchar_unlocked fgetwc getwc fgetws
     fwrite fputs fputc putc putchar puts printf fprintf vprintf vfprintf dprintf vdprintf fflush fclose perror
-    getpass fseek fseeko rewind
+    getpass fseek fseeko rewind getw putw psignal psiginfo warn warnx vwarn vwarnx err errx verr verrx error error_at_line
+    syslog vsyslog getwc getwchar fputwc putwc putwchar fputws fwprintf wprintf vfwprintf vwprintf fwscanf wscanf vfwscanf
+    vwscanf tcsetattr wordexp getrandom getentropy readahead posix_fadvise process_vm_readv process_vm_writev
+    getspnam getspnam_r getnetbyaddr getrpcbyname innetgr lckpwdf pututxline getutxent rcmd rexec mq_open sem_open
     sigwait sigwaitinfo sigtimedwait sigsuspend sigpause
     semop semtimedop msgrcv msgsnd mq_receive mq_send mq_timedreceive mq_timedsend
     syscall pthread_join pthread_timedjoin_np pthread_clockjoin_np pthread_mutex_lock pthread_mutex_timedlock
@@ -46,10 +49,13 @@ BLOCKING = set("""
 
 # Blocking names that stay native, and why.
 THREADS = "threads and their locks: not patched with the rest, a whole program's threads are"
-QUEUES = "a queue or semaphore of the kernel's that no descriptor stands for"
 STARTS = "waits for its own child's exec at most"
 FOLDERS = "folders and inodes: the cache of the file system answers"
-DATABASES = "the databases of users, services and protocols are files"
+OUTPUT = "a few words of libc's own, before the program ends for most"
+LOGS = "a daemon reads it, and libc holds a lock of its own: nobody else could log meanwhile"
+DATABASES = "files, or a daemon that is near; libraries (libpq) hold a lock around it, which a greenlet must not park with"
+MEMORY = "memory, or a file's pages: nothing that could be waited for"
+ADMINISTRATION = "for tools of administrators: libc waits with an alarm, or talks to the network by itself"
 EXPLAINED = {
     **dict.fromkeys("""syscall pthread_join pthread_timedjoin_np pthread_clockjoin_np pthread_mutex_lock
         pthread_mutex_timedlock pthread_mutex_clocklock pthread_cond_wait pthread_cond_timedwait pthread_cond_clockwait
@@ -57,22 +63,24 @@ EXPLAINED = {
         pthread_rwlock_clockrdlock pthread_rwlock_clockwrlock pthread_barrier_wait pthread_spin_lock pthread_once
         sem_wait sem_timedwait sem_clockwait thrd_join mtx_lock mtx_timedlock cnd_wait cnd_timedwait call_once
         sched_yield thrd_yield flockfile thrd_sleep""".split(), THREADS),
-    **dict.fromkeys("""semop semtimedop msgrcv msgsnd mq_receive mq_send mq_timedreceive mq_timedsend aio_suspend
-        lio_listio""".split(), QUEUES),
     **dict.fromkeys("fork posix_spawn posix_spawnp daemon".split(), STARTS),
     **dict.fromkeys("""stat lstat fstat fstatat statx access unlink rename mkdir rmdir opendir readdir readdir_r scandir
-        truncate ftruncate fallocate posix_fallocate""".split(), FOLDERS),
+        mq_open sem_open""".split(), FOLDERS),
+    **dict.fromkeys("warn warnx vwarn vwarnx err errx verr verrx error error_at_line".split(), OUTPUT),
+    **dict.fromkeys("syslog vsyslog".split(), LOGS),
+    **dict.fromkeys("readahead posix_fadvise process_vm_readv process_vm_writev".split(), MEMORY),
+    **dict.fromkeys("lckpwdf pututxline getutxent rcmd rexec innetgr".split(), ADMINISTRATION),
+    **dict.fromkeys("getrandom getentropy".split(), "wait once, while the machine starts"),
     **dict.fromkeys("""getpwnam getpwuid getpwnam_r getpwuid_r getgrnam getgrgid getgrnam_r getgrgid_r getgrouplist
         initgroups getservbyname getservbyport getservbyname_r getservbyport_r getprotobyname getprotobyname_r
-        getprotobynumber gethostent getnetbyname""".split(), DATABASES),
+        getprotobynumber gethostent getnetbyname getnetbyaddr getrpcbyname getspnam getspnam_r""".split(), DATABASES),
     "ungetc": "reads nothing",
-    "fopen": "opens a file: a FIFO that nobody has opened yet is rare",
-    "freopen": "as fopen",
+    "freopen": "opens a file: a FIFO that nobody has opened yet is rare",
+    "gets": "is not declared any more",
     "fseek": "moves in a file",
     "fseeko": "moves in a file",
     "rewind": "moves in a file",
     "getpass": "talks to a terminal, to one user",
-    "copy_file_range": "file to file, in the kernel",
 }
 
 

@@ -60,8 +60,9 @@ enum class Part : unsigned {
   Sockets = 2,  // connect, accept, recv and send in all their shapes, sendfile
   Select = 4,   // poll, ppoll, select, pselect, epoll_wait and its kin
   Dns = 8,      // getaddrinfo, getnameinfo, gethostbyname and its kin, res_*
-  Os = 16,      // read and write on pipes and terminals, waitpid and its kin, system, popen, close
-  Files = 32,   // regular files, by worker threads; locks on files
+  Os = 16,      // read and write on pipes and terminals, waitpid and its kin, system, popen, close;
+                // message queues and semaphores of the kernel's
+  Files = 32,   // regular files, by worker threads; locks on files; aio_suspend
   Stdio = 64,   // fgets, fread, scanf, printf, fflush, ... on what can be polled
   Signals = 128,  // sigwait and its kin, sigsuspend, pause; EINTR after a handler
   Threads = 256   // pthreads, C11 threads and what they lock: green threads

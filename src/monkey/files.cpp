@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cstring>
 #include <memory>
 #include <new>
 #include <string>
@@ -34,6 +35,20 @@ bool waits_for_peer(int directory, const char* path, int flags) noexcept {
   int follow = (flags & O_NOFOLLOW) != 0 ? AT_SYMLINK_NOFOLLOW : 0;
   return path != nullptr && ::fstatat(directory, path, &what, follow) == 0 &&
          S_ISFIFO(what.st_mode);
+}
+
+// The flags that a mode of fopen's stands for; -1 for what libc is to judge, or has more to do for.
+int flags_of(const char* mode) noexcept {
+  if (mode == nullptr || std::strchr(mode, ',') != nullptr) return -1;
+  int flags = *mode == 'r'   ? O_RDONLY
+              : *mode == 'w' ? O_WRONLY | O_CREAT | O_TRUNC
+              : *mode == 'a' ? O_WRONLY | O_CREAT | O_APPEND
+                             : -1;
+  if (flags < 0) return -1;
+  if (std::strchr(mode, '+') != nullptr) flags = (flags & ~O_ACCMODE) | O_RDWR;
+  if (std::strchr(mode, 'e') != nullptr) flags |= O_CLOEXEC;
+  if (std::strchr(mode, 'x') != nullptr) flags |= O_EXCL;
+  return flags;
 }
 
 struct Opening : io::Question {
@@ -184,6 +199,42 @@ int msync(void* memory, std::size_t size, int flags) noexcept {
 int sync_file_range(int fd, off_t offset, off_t size, unsigned flags) noexcept {
   return by_worker("sync_file_range()",
                    [=] { return native::sync_file_range(fd, offset, size, flags); });
+}
+
+ssize_t copy_file_range(int in, off64_t* in_offset, int out, off64_t* out_offset, std::size_t size,
+                        unsigned flags) noexcept {
+  return by_worker("copy_file_range()", [=] {
+    return native::copy_file_range(in, in_offset, out, out_offset, size, flags);
+  });
+}
+
+int fallocate(int fd, int mode, off_t offset, off_t size) noexcept {
+  return by_worker("fallocate()", [=] { return native::fallocate(fd, mode, offset, size); });
+}
+
+int posix_fallocate(int fd, off_t offset, off_t size) noexcept {
+  return by_worker("posix_fallocate()", [=] { return native::posix_fallocate(fd, offset, size); });
+}
+
+int truncate(const char* path, off_t size) noexcept {
+  return by_worker("truncate()", [=] { return native::truncate(path, size); });
+}
+
+int ftruncate(int fd, off_t size) noexcept {
+  return by_worker("ftruncate()", [=] { return native::ftruncate(fd, size); });
+}
+
+// What opens a FILE waits for a FIFO's other end alone: libraries hold locks while they open their
+// files.
+FILE* fopen(const char* path, const char* mode) noexcept {
+  int flags = flags_of(mode);
+  if (flags < 0 || !waits_for_peer(AT_FDCWD, path, flags)) return native::fopen(path, mode);
+  constexpr mode_t everybody = 0666;
+  int fd = green::open(path, flags, everybody);
+  if (fd < 0) return nullptr;
+  FILE* file = ::fdopen(fd, mode);
+  if (file == nullptr) real::close(fd);
+  return file;
 }
 
 }  // namespace green

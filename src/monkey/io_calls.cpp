@@ -334,4 +334,10 @@ int tcdrain(int fd) noexcept {
   return result;
 }
 
+int tcsetattr(int fd, int when, const termios* settings) noexcept {
+  bool waits = when == TCSADRAIN || when == TCSAFLUSH;
+  if (waits && !sent_to_terminal(fd, "tcsetattr()")) return -1;
+  return native::tcsetattr(fd, when, settings);
+}
+
 }  // namespace fern::monkey::green

@@ -13,7 +13,9 @@ namespace fern::monkey {
 
 class Naps {
  public:
-  explicit Naps(const char* what, Deadline limit = {}) noexcept : what_(what), limit_(limit) {}
+  explicit Naps(const char* what, Deadline limit = {},
+                Interrupts::By by = Interrupts::unless_restarted) noexcept
+      : what_(what), limit_(limit), ending_(by) {}
 
   // again() sleeps. False, and errno says why, when the call is not to be tried again: EAGAIN when
   // the limit has passed (after one more try), EINTR, ECANCELED, ETIMEDOUT.
@@ -24,7 +26,7 @@ class Naps {
 
   const char* what_;
   Deadline limit_;
-  Ending ending_{Interrupts::unless_restarted};
+  Ending ending_;
   std::chrono::milliseconds next_{1};
 };
 

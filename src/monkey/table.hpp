@@ -212,6 +212,24 @@ FERN_CALL(Os, ssize_t, tee, (int in, int out, size_t size, unsigned flags), (in,
 FERN_CALL(Os, ssize_t, vmsplice, (int fd, const iovec* parts, size_t count, unsigned flags),
           (fd, parts, count, flags))
 FERN_CALL(Os, int, tcdrain, (int fd), (fd))
+FERN_CALL(Os, int, tcsetattr, (int fd, int when, const termios* settings), (fd, when, settings))
+FERN_CALL(Os, ssize_t, mq_receive, (mqd_t queue, char* to, size_t size, unsigned* priority),
+          (queue, to, size, priority))
+FERN_CALL(Os, ssize_t, mq_timedreceive,
+          (mqd_t queue, char* to, size_t size, unsigned* priority, const timespec* time),
+          (queue, to, size, priority, time))
+FERN_CALL(Os, int, mq_send, (mqd_t queue, const char* data, size_t size, unsigned priority),
+          (queue, data, size, priority))
+FERN_CALL(Os, int, mq_timedsend,
+          (mqd_t queue, const char* data, size_t size, unsigned priority, const timespec* time),
+          (queue, data, size, priority, time))
+FERN_CALL(Os, ssize_t, msgrcv, (int queue, void* to, size_t size, long type, int flags),
+          (queue, to, size, type, flags))
+FERN_CALL(Os, int, msgsnd, (int queue, const void* message, size_t size, int flags),
+          (queue, message, size, flags))
+FERN_CALL(Os, int, semop, (int set, sembuf* operations, size_t count), (set, operations, count))
+FERN_CALL(Os, int, semtimedop, (int set, sembuf* operations, size_t count, const timespec* timeout),
+          (set, operations, count, timeout))
 FERN_SPECIAL(Os, close)
 FERN_SPECIAL(Os, __close)
 FERN_SPECIAL(Os, close_range)
@@ -234,6 +252,7 @@ FERN_CALL(Os, pid_t, wait4, (pid_t pid, int* status, int options, rusage* usage)
           (pid, status, options, usage))
 FERN_CALL(Os, int, waitid, (idtype_t which, id_t id, siginfo_t* info, int options),
           (which, id, info, options))
+FERN_CALL(Os, int, wordexp, (const char* text, wordexp_t* words, int flags), (text, words, flags))
 FERN_SPECIAL(Os, system)
 FERN_CALL(Os, FILE*, popen, (const char* command, const char* mode), (command, mode))
 FERN_ALIAS(popen, _IO_popen)
@@ -288,6 +307,27 @@ FERN_CALL(Files, int, syncfs, (int fd), (fd))
 FERN_CALL(Files, int, msync, (void* memory, size_t size, int flags), (memory, size, flags))
 FERN_CALL(Files, int, sync_file_range, (int fd, off_t offset, off_t size, unsigned flags),
           (fd, offset, size, flags))
+FERN_CALL(Files, ssize_t, copy_file_range,
+          (int in, off64_t* in_offset, int out, off64_t* out_offset, size_t size, unsigned flags),
+          (in, in_offset, out, out_offset, size, flags))
+FERN_CALL(Files, int, fallocate, (int fd, int mode, off_t offset, off_t size),
+          (fd, mode, offset, size))
+FERN_ALIAS(fallocate, fallocate64)
+FERN_CALL(Files, int, posix_fallocate, (int fd, off_t offset, off_t size), (fd, offset, size))
+FERN_ALIAS(posix_fallocate, posix_fallocate64)
+FERN_CALL(Files, int, truncate, (const char* path, off_t size), (path, size))
+FERN_ALIAS(truncate, truncate64)
+FERN_CALL(Files, int, ftruncate, (int fd, off_t size), (fd, size))
+FERN_ALIAS(ftruncate, ftruncate64)
+FERN_CALL(Files, FILE*, fopen, (const char* path, const char* mode), (path, mode))
+FERN_ALIAS(fopen, fopen64)
+FERN_ALIAS(fopen, _IO_fopen)
+FERN_CALL(Files, int, aio_suspend, (const aiocb* const* list, int count, const timespec* timeout),
+          (list, count, timeout))
+FERN_ALIAS(aio_suspend, aio_suspend64)
+FERN_CALL(Files, int, lio_listio, (int mode, aiocb* const* list, int count, sigevent* event),
+          (mode, list, count, event))
+FERN_ALIAS(lio_listio, lio_listio64)
 FERN_CALL(Files, int, flock, (int fd, int operation), (fd, operation))
 FERN_CALL(Files, int, lockf, (int fd, int command, off_t size), (fd, command, size))
 FERN_ALIAS(lockf, lockf64)

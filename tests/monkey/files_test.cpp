@@ -285,6 +285,89 @@ TEST_F(MonkeyFiles, AKillWaitsUntilTheFileIsWritten) {
   close(fd);
 }
 
+// --- what makes room and copies
+
+TEST_F(MonkeyFiles, CopyingAndMakingRoomLetTheOthersRun) {
+  int from = open(path.c_str(), O_RDWR | O_CREAT, 0600);
+  int to = open(directory.c_str(), O_RDWR | O_TMPFILE, 0600);
+  if (to < 0) GTEST_SKIP() << "no files without a name here";
+  std::string text(1 << 20, 'c');
+  ASSERT_EQ(pwrite(from, text.data(), text.size(), 0), static_cast<ssize_t>(text.size()));
+  auto expect_parks = [&](const char* what, long result, const std::function<long()>& call) {
+    auto caller = fern::spawn(call);
+    fern::yield();
+    EXPECT_FALSE(caller.ready()) << what;
+    EXPECT_EQ(caller.get(), result) << what;
+  };
+  off64_t at = 1;
+  expect_parks("copy_file_range", 1000,
+               [&] { return copy_file_range(from, &at, to, nullptr, 1000, 0); });
+  EXPECT_EQ(at, 1001);
+  EXPECT_EQ(lseek(to, 0, SEEK_CUR), 1000);
+  expect_parks("ftruncate", 0, [&] { return ftruncate(to, 5000); });
+  expect_parks("posix_fallocate", 0, [&] { return posix_fallocate(to, 0, 10'000); });
+  expect_parks("truncate", 0, [&] { return truncate(path.c_str(), 77); });
+  struct stat what{};
+  EXPECT_EQ(fstat(to, &what), 0);
+  EXPECT_EQ(what.st_size, 10'000);
+  EXPECT_EQ(fstat(from, &what), 0);
+  EXPECT_EQ(what.st_size, 77);
+  expect_as_native("copy from nothing",
+                   [&] { return copy_file_range(-1, nullptr, to, nullptr, 9, 0); });
+  expect_as_native("copy from a pipe",
+                   [&] { return copy_file_range(0, nullptr, to, nullptr, 9, 77); });
+  expect_as_native("copy at the end", [&] {
+    off64_t end = 77;
+    return copy_file_range(from, &end, to, nullptr, 9, 0);
+  });
+  expect_as_native("fallocate", [&] { return fallocate(to, 0, 0, 4096); });
+  expect_as_native("fallocate of nothing", [&] { return fallocate(to, 0, 0, 0); });
+  expect_as_native("posix_fallocate of nothing", [&] { return posix_fallocate(to, 0, 0); });
+  expect_as_native("truncate nowhere", [&] { return truncate("/nowhere/at/all", 0); });
+
+  expect_as_native("ftruncate below nothing", [&] { return ftruncate(to, -1); });
+  close(from);
+  close(to);
+}
+
+TEST_F(MonkeyFiles, OpeningAFifoAsAFileParks) {
+  for (const char* mode : {"r", "rb", "re"}) {
+    auto reader = fern::spawn([&] { return fopen(fifo.c_str(), mode); });
+    fern::sleep(1ms);
+    EXPECT_FALSE(reader.ready());
+    FILE* writing = fopen(fifo.c_str(), "w");
+    FILE* reading = reader.get();
+    ASSERT_NE(writing, nullptr);
+    ASSERT_NE(reading, nullptr);
+    EXPECT_EQ((fcntl(fileno(reading), F_GETFD) & FD_CLOEXEC) != 0, mode[1] == 'e');
+    EXPECT_EQ(fputs("words", writing), 1);
+    fclose(writing);
+    char words[8] = "";
+    EXPECT_EQ(fread(words, 1, sizeof words, reading), 5u);
+    EXPECT_STREQ(words, "words");
+    fclose(reading);
+  }
+  auto killed = fern::spawn([&] {
+    EXPECT_EQ(fopen(fifo.c_str(), "a"), nullptr);
+    EXPECT_EQ(errno, ECANCELED);
+  });
+  fern::sleep(1ms);
+  killed.kill();
+  EXPECT_TRUE(killed.killed());
+  close(open(fifo.c_str(), O_RDONLY | O_NONBLOCK));
+  auto opened_as = [](const char* name, const char* as) {
+    FILE* file = fopen(name, as);
+    if (file == nullptr) return -1L;
+    long place = ftell(file);
+    fclose(file);
+    return place;
+  };
+  expect_as_native("no mode", [&] { return opened_as(path.c_str(), "q"); });
+  expect_as_native("nowhere", [&] { return opened_as("/nowhere/at/all", "r"); });
+  expect_as_native("append", [&] { return opened_as(path.c_str(), "a"); });
+  expect_as_native("exclusive", [&] { return opened_as(fifo.c_str(), "wx"); });
+}
+
 // --- locks
 
 TEST_F(MonkeyFiles, AFlockParksUntilItsHolderLetsGo) {
