@@ -15,7 +15,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <climits>
 
 namespace fern::monkey {
 namespace {
@@ -154,6 +153,7 @@ long green_futex(long address, long operation, long value, long time, long addre
     case FUTEX_WAKE:
     case FUTEX_WAKE_BITSET: {
       auto bits = command == FUTEX_WAKE ? lot::any : static_cast<std::uint32_t>(value3);
+      if (bits == 0) return failed(EINVAL);
       int woken = lot::wake(word, std::max(most, 1), bits);
       if (!is_private && woken < most) {
         int more =
@@ -163,13 +163,13 @@ long green_futex(long address, long operation, long value, long time, long addre
       return woken;
     }
     case FUTEX_CMP_REQUEUE:
-      if (word->load(std::memory_order_seq_cst) != static_cast<std::uint32_t>(value3)) {
-        return failed(EAGAIN);
-      }
-      [[fallthrough]];
     case FUTEX_REQUEUE: {
-      int moved = static_cast<int>(std::clamp<long>(time, 0, INT_MAX));
-      return lot::requeue(word, most, word2, moved);
+      auto moved = static_cast<int>(time);
+      if (address2 == 0) return failed(EFAULT);
+      if (address2 % 4 != 0 || most < 0 || moved < 0) return failed(EINVAL);
+      if (command == FUTEX_REQUEUE) return lot::requeue(word, most, word2, moved);
+      int count = lot::requeue_if(*word, static_cast<std::uint32_t>(value3), most, word2, moved);
+      return count < 0 ? failed(-count) : count;
     }
     default:
       return wake_op(word, most, word2, static_cast<int>(time), static_cast<std::uint32_t>(value3));

@@ -163,7 +163,7 @@ int sleep_natively(Bucket* bucket, Waiter& waiter, Deadline limit) noexcept {
   for (;;) {
     if (waiter.told.load(std::memory_order_acquire) != 0) return 0;
     int slept = real::futex(&waiter.told, FUTEX_WAIT_BITSET_PRIVATE, 0,
-                            limit.is_never() ? nullptr : &until);
+                            limit.is_never() ? nullptr : &until, FUTEX_BITSET_MATCH_ANY);
     if (slept == 0 || errno != ETIMEDOUT) continue;
     if (leave(bucket, waiter)) return ETIMEDOUT;
     limit = {};  // told at this moment
@@ -280,9 +280,13 @@ int wake(const Word* word, int most, std::uint32_t bits) noexcept {
   return count;
 }
 
-int requeue(const Word* from, int most, const Word* to, int moved) noexcept {
-  if (from == to) return wake(from, most);
+namespace {
+
+// `expected` is null when the word does not matter.
+int move(const Word* from, const std::uint32_t* expected, int most, const Word* to,
+         int moved) noexcept {
   int saved = errno;
+  if (from == to) moved = 0;  // they stay where they are
   Bucket& source = bucket_of(from);
   Bucket& target = bucket_of(to);
   Told told;
@@ -290,6 +294,7 @@ int requeue(const Word* from, int most, const Word* to, int moved) noexcept {
   int requeued = 0;
   {
     Inside locked(source, target);
+    if (expected != nullptr && from->load(std::memory_order_seq_cst) != *expected) return -EAGAIN;
     for (Waiter* waiter = source.first; waiter != nullptr;) {
       Waiter* next = waiter->next;
       if (waiter->address == from) {
@@ -314,6 +319,23 @@ int requeue(const Word* from, int most, const Word* to, int moved) noexcept {
   told.tell();
   errno = saved;
   return woken + requeued;
+}
+
+}  // namespace
+
+int requeue(const Word* from, int most, const Word* to, int moved) noexcept {
+  return move(from, nullptr, most, to, moved);
+}
+
+int requeue_if(const Word& from, std::uint32_t expected, int most, const Word* to,
+               int moved) noexcept {
+  return move(&from, &expected, most, to, moved);
+}
+
+std::size_t waiting() noexcept {
+  std::size_t sum = 0;
+  for (const Bucket& bucket : buckets) sum += bucket.waiting.load(std::memory_order_relaxed);
+  return sum;
 }
 
 void forked() noexcept {

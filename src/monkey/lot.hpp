@@ -12,6 +12,7 @@
 #include <fern/deadline.hpp>
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 
 namespace fern::monkey::lot {
@@ -40,8 +41,15 @@ int wait_if(const Word& word, bool (*waits)(void* context) noexcept, void* conte
 // may be gone already: only its address counts. Handlers of signals may call it.
 int wake(const Word* word, int most, std::uint32_t bits = any) noexcept;
 
-// requeue() wakes the first `most` and lets the next `moved` wait at another word instead.
+// requeue() wakes the first `most` and lets the next `moved` wait at another word instead; returns
+// how many both are. requeue_if() does so while the first word is `expected`, which it looks at
+// with both buckets locked: -EAGAIN if not.
 int requeue(const Word* from, int most, const Word* to, int moved) noexcept;
+int requeue_if(const Word& from, std::uint32_t expected, int most, const Word* to,
+               int moved) noexcept;
+
+// waiting() is how many wait in the lot, roughly while they come and go. For tests.
+std::size_t waiting() noexcept;
 
 // forked() empties the lot in the child of a fork: those who waited are not there.
 void forked() noexcept;
