@@ -154,6 +154,52 @@ int pthread_sigmask(int how, const sigset_t* set, sigset_t* old) {
   return 0;
 }
 
+namespace {
+
+// A child has its parent's mask: not what the OS thread blocks, but what the green thread does.
+template <class Spawn>
+int spawn(Spawn spawn, const posix_spawnattr_t* attributes) noexcept {
+  core::Hub* hub = core::Hub::left();
+  short flags = 0;
+  if (attributes != nullptr) posix_spawnattr_getflags(attributes, &flags);
+  bool green = masks.threads > 0 && hub != nullptr && !hub->on_own_stack();
+  if (!green || (flags & POSIX_SPAWN_SETSIGMASK) != 0) return spawn(attributes);
+  posix_spawnattr_t with_mask;
+  if (attributes != nullptr) {
+    with_mask = *attributes;
+  } else {
+    posix_spawnattr_init(&with_mask);
+  }
+  {
+    std::lock_guard guard(masks.lock);
+    posix_spawnattr_setsigmask(&with_mask, &mask_of(self()));
+  }
+  posix_spawnattr_setflags(&with_mask, static_cast<short>(flags | POSIX_SPAWN_SETSIGMASK));
+  return spawn(&with_mask);
+}
+
+}  // namespace
+
+int posix_spawn(pid_t* child, const char* path, const posix_spawn_file_actions_t* actions,
+                const posix_spawnattr_t* attributes, char* const* arguments,
+                char* const* environment) {
+  return spawn(
+      [&](const posix_spawnattr_t* wanted) {
+        return native::posix_spawn(child, path, actions, wanted, arguments, environment);
+      },
+      attributes);
+}
+
+int posix_spawnp(pid_t* child, const char* file, const posix_spawn_file_actions_t* actions,
+                 const posix_spawnattr_t* attributes, char* const* arguments,
+                 char* const* environment) {
+  return spawn(
+      [&](const posix_spawnattr_t* wanted) {
+        return native::posix_spawnp(child, file, actions, wanted, arguments, environment);
+      },
+      attributes);
+}
+
 int sigprocmask(int how, const sigset_t* set, sigset_t* old) {
   int error = replaced::pthread_sigmask(how, set, old);
   if (error == 0) return 0;

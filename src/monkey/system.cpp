@@ -8,6 +8,7 @@
 #include "monkey/green.hpp"
 #include "monkey/specials.hpp"
 #include "monkey/state.hpp"
+#include "monkey/thread.hpp"
 #include "monkey/wait.hpp"
 
 #include <signal.h>
@@ -26,8 +27,12 @@ constinit unsigned ignoring = 0;  // calls under way in the process; under the m
 constinit struct sigaction interrupt_before{};
 constinit struct sigaction quit_before{};
 
-constinit thread_local unsigned blocking = 0;  // calls under way in the thread
-constinit thread_local bool was_blocked = false;
+// Who shares a signal mask: a thread's greenlets, or one green thread, which has its own.
+struct Blocking {
+  unsigned calls = 0;  // under way
+  bool before = false;
+};
+constinit thread_local Blocking of_thread;
 
 class Signals {
  public:
@@ -51,8 +56,8 @@ class Signals {
     sigemptyset(&child_signal);
     sigaddset(&child_signal, SIGCHLD);
     ::pthread_sigmask(SIG_BLOCK, &child_signal, &mask);
-    if (blocking++ == 0) was_blocked = sigismember(&mask, SIGCHLD) == 1;
-    if (!was_blocked) sigdelset(&mask, SIGCHLD);
+    if (blocking_.calls++ == 0) blocking_.before = sigismember(&mask, SIGCHLD) == 1;
+    if (!blocking_.before) sigdelset(&mask, SIGCHLD);
     posix_spawnattr_setsigmask(&attributes, &mask);
     posix_spawnattr_setsigdefault(&attributes, &defaults);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
@@ -61,7 +66,7 @@ class Signals {
   Signals& operator=(const Signals&) = delete;
   ~Signals() {
     posix_spawnattr_destroy(&attributes);
-    if (--blocking == 0 && !was_blocked) {
+    if (--blocking_.calls == 0 && !blocking_.before) {
       sigset_t child_signal;
       sigemptyset(&child_signal);
       sigaddset(&child_signal, SIGCHLD);
@@ -74,6 +79,10 @@ class Signals {
   }
 
   posix_spawnattr_t attributes;
+
+ private:
+  Blocking own_;
+  Blocking& blocking_ = self() != nullptr ? own_ : of_thread;
 };
 
 // The status of a shell that cannot be started is that of one that cannot start the command.

@@ -549,6 +549,16 @@ FERN_REPLACED(int, pthread_setschedparam,
 FERN_REPLACED(int, pthread_setschedprio, (pthread_t handle, int priority), (handle, priority))
 FERN_REPLACED(int, pthread_sigmask, (int how, const sigset_t* set, sigset_t* old), (how, set, old))
 FERN_REPLACED(int, sigprocmask, (int how, const sigset_t* set, sigset_t* old), (how, set, old))
+FERN_REPLACED(int, posix_spawn,
+              (pid_t * child, const char* path, const posix_spawn_file_actions_t* actions,
+               const posix_spawnattr_t* attributes, char* const* arguments,
+               char* const* environment),
+              (child, path, actions, attributes, arguments, environment))
+FERN_REPLACED(int, posix_spawnp,
+              (pid_t * child, const char* file, const posix_spawn_file_actions_t* actions,
+               const posix_spawnattr_t* attributes, char* const* arguments,
+               char* const* environment),
+              (child, file, actions, attributes, arguments, environment))
 FERN_REPLACED(int, pthread_kill, (pthread_t handle, int signal), (handle, signal))
 FERN_REPLACED(int, pthread_sigqueue, (pthread_t handle, int signal, const sigval value),
               (handle, signal, value))

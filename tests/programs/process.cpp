@@ -2,6 +2,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <spawn.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -101,6 +103,65 @@ int program_is_blocked() {
   return 1;
 }
 
+// What a spawned child blocks is what its thread does, in whatever OS thread that runs.
+int spawned(const char* number, bool search) {
+  const std::string pattern =
+      std::string("grep SigBlk /proc/self/status | grep -q '") + number + "$'";
+  const char* arguments[] = {"sh", "-c", pattern.c_str(), nullptr};
+  auto* words = const_cast<char**>(arguments);
+  pid_t child = 0;
+  CHECK((search ? posix_spawnp(&child, "sh", nullptr, nullptr, words, environ)
+                : posix_spawn(&child, "/bin/sh", nullptr, nullptr, words, environ)) == 0);
+  int status = 0;
+  CHECK(waitpid(child, &status, 0) == child);
+  return status;
+}
+
+void spawns() {
+  for (int i = 0; i < 4; ++i) {
+    std::thread([i] {
+      sigset_t set;
+      sigemptyset(&set);
+      if (i % 2 == 0) sigaddset(&set, SIGHUP);
+      CHECK(pthread_sigmask(SIG_SETMASK, &set, nullptr) == 0);
+      CHECK(spawned(i % 2 == 0 ? "0000001" : "0000000", i < 2) == 0);
+      posix_spawnattr_t attributes;
+      posix_spawnattr_init(&attributes);
+      posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+      const char* arguments[] = {"sh", "-c", "grep -q 'SigBlk.*000[01]$' /proc/self/status",
+                                 nullptr};
+      pid_t child = 0;
+      CHECK(posix_spawn(&child, "/bin/sh", nullptr, &attributes, const_cast<char**>(arguments),
+                        environ) == 0);
+      int status = 0;
+      CHECK(waitpid(child, &status, 0) == child && status == 0);
+      posix_spawnattr_destroy(&attributes);
+      FILE* grep = popen("grep SigBlk /proc/self/status | cat", "r");
+      char line[100];
+      CHECK(grep != nullptr && fgets(line, sizeof line, grep) != nullptr);
+      CHECK(line[strlen(line) - 2] == (i % 2 == 0 ? '1' : '0'));
+      CHECK(pclose(grep) == 0);
+    }).join();
+  }
+  puts("spawns ok");
+}
+
+// One waits for its command while another does: each has SIGCHLD back afterwards.
+void commands() {
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 3; ++i) {
+    threads.emplace_back([i] {
+      std::string command = "sleep 0.0" + std::to_string(i + 1);
+      CHECK(system(command.c_str()) == 0);
+      sigset_t now;
+      CHECK(pthread_sigmask(SIG_SETMASK, nullptr, &now) == 0);
+      CHECK(sigismember(&now, SIGCHLD) == 0);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  puts("commands ok");
+}
+
 std::atomic<int> raised{0};
 void handle(int) { ++raised; }
 
@@ -157,6 +218,8 @@ int main(int argc, char** argv) {
   signals();
   handlers();
   std::thread([] { printf("a child's locks: %d\n", child_of(locks)); }).join();
+  spawns();
+  commands();
   std::thread([] {
     sigset_t set;
     sigemptyset(&set);
