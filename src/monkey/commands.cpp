@@ -6,6 +6,7 @@
 #include "io/workers.hpp"
 #include "monkey/green.hpp"
 #include "monkey/state.hpp"
+#include "monkey/tls.hpp"
 #include "monkey/wait.hpp"
 
 #include <cerrno>
@@ -22,18 +23,15 @@ class Turn {
   Turn() noexcept {
     if (!goes_green(Part::Os)) return;
     queued_ = true;
-    if (std::exchange(process, base::forks()) != base::forks()) {  // the parent's
-      taken = false;
-      first = nullptr;
+    if (std::exchange(line_.process, base::forks()) != base::forks()) {  // the parent's
+      line_.taken = false;
+      line_.first = nullptr;
     }
-    if (!taken) {
-      taken = true;
-      return;
-    }
+    if (!std::exchange(line_.taken, true)) return;
     core::Hub& hub = *core::Hub::here();
     greenlet_ = &hub.running();
-    (first == nullptr ? first : last->next_) = this;
-    last = this;
+    (line_.first == nullptr ? line_.first : line_.last->next_) = this;
+    line_.last = this;
     ++greenlet_->shields;
     while (!mine_) hub.try_park("a turn to start a process");
     --greenlet_->shields;
@@ -43,30 +41,31 @@ class Turn {
   ~Turn() {
     if (!queued_) return;
     core::Hub::here()->give_way();  // who comes meanwhile stands in line
-    taken = first != nullptr;
-    if (!taken) return;
-    Turn* next = first;
-    first = next->next_;
+    line_.taken = line_.first != nullptr;
+    if (!line_.taken) return;
+    Turn* next = line_.first;
+    line_.first = next->next_;
     next->mine_ = true;
     core::Hub::wake(*next->greenlet_, core::Wake::Notified);
   }
 
  private:
-  static constinit thread_local unsigned process;  // whose line this is, see base::forks()
-  static constinit thread_local bool taken;
-  static constinit thread_local Turn* first;
-  static constinit thread_local Turn* last;
+  struct Line {
+    unsigned process = 0;  // whose line this is, see base::forks()
+    bool taken = false;
+    Turn* first = nullptr;
+    Turn* last = nullptr;
+  };
+  static constinit thread_local Line line_here;
 
+  Line& line_ = of_os_thread(line_here);
   Turn* next_ = nullptr;
   core::Greenlet* greenlet_ = nullptr;
   bool queued_ = false;
   bool mine_ = false;
 };
 
-constinit thread_local unsigned Turn::process = 0;
-constinit thread_local bool Turn::taken = false;
-constinit thread_local Turn* Turn::first = nullptr;
-constinit thread_local Turn* Turn::last = nullptr;
+constinit thread_local Turn::Line Turn::line_here{};
 
 struct Reaping : io::Job {
   pid_t child = 0;

@@ -4,6 +4,7 @@
 #include "core/hub.hpp"
 #include "monkey/green.hpp"
 #include "monkey/state.hpp"
+#include "monkey/tls.hpp"
 
 #include <fern/detail/wait_queue.hpp>
 
@@ -52,7 +53,11 @@ struct Listeners {
 
 namespace {
 
-__attribute__((tls_model("initial-exec"))) constinit thread_local Listeners listeners;
+__attribute__((tls_model("initial-exec"))) constinit thread_local Listeners listeners_here;
+
+// The OS thread's, whatever thread-local storage its green threads have: a handler runs in whoever
+// is running.
+Listeners& listeners() noexcept { return of_os_thread(listeners_here); }
 
 // --- the trampolines --------------------------------------------------------------------------
 
@@ -109,7 +114,7 @@ void trampoline(int number, siginfo_t* info, void* machine) {
   }
   constexpr auto part = static_cast<unsigned>(Part::Signals);
   if (kind != silent && (patched.load(std::memory_order_relaxed) & part) != 0) {
-    listeners.ran(kind == restarting);
+    listeners().ran(kind == restarting);
   }
 }
 
@@ -145,37 +150,40 @@ Handler set_handler(int number, Handler handler, int flags, bool block_itself) n
 }  // namespace
 
 void Listeners::tell(fern::detail::Remote*) noexcept {
-  listeners.posted.store(0, std::memory_order_relaxed);
-  for (Interrupts* each = listeners.first; each != nullptr; each = each->next_) {
+  Listeners& here = listeners();
+  here.posted.store(0, std::memory_order_relaxed);
+  for (Interrupts* each = here.first; each != nullptr; each = each->next_) {
     if (each->came()) core::Hub::wake(*each->greenlet_, core::Wake::Notified);
   }
 }
 
-Interrupts::Interrupts(By by) noexcept : by_(by), seen_(listeners.heard(by)) {
+Interrupts::Interrupts(By by) noexcept : by_(by), seen_(listeners().heard(by)) {
   core::Hub& hub = *core::Hub::here();
   if (by != awaited_handler && &hub.running() != &hub.main()) return;
   greenlet_ = &hub.running();
-  next_ = listeners.first;
+  Listeners& here = listeners();
+  next_ = here.first;
   if (next_ != nullptr) next_->previous_ = this;
-  listeners.first = this;
-  listeners.count.fetch_add(1, std::memory_order_relaxed);
+  here.first = this;
+  here.count.fetch_add(1, std::memory_order_relaxed);
 }
 
 Interrupts::~Interrupts() {
   if (greenlet_ == nullptr) return;
-  listeners.count.fetch_sub(1, std::memory_order_relaxed);
-  (previous_ == nullptr ? listeners.first : previous_->next_) = next_;
+  Listeners& here = listeners();
+  here.count.fetch_sub(1, std::memory_order_relaxed);
+  (previous_ == nullptr ? here.first : previous_->next_) = next_;
   if (next_ != nullptr) next_->previous_ = previous_;
 }
 
 bool Interrupts::came() const noexcept {
-  return greenlet_ != nullptr && listeners.heard(by_) != seen_;
+  return greenlet_ != nullptr && listeners().heard(by_) != seen_;
 }
 
 void Interrupts::by_any() noexcept {
   if (by_ == any_handler) return;
   by_ = any_handler;
-  seen_ = listeners.heard(by_);
+  seen_ = listeners().heard(by_);
 }
 
 namespace {

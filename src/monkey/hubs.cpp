@@ -8,6 +8,7 @@
 #include "monkey/masks.hpp"
 #include "monkey/spin_watch.hpp"
 #include "monkey/state.hpp"
+#include "monkey/stream_locks.hpp"
 #include "monkey/thread.hpp"
 
 #include <fern/greenlet.hpp>
@@ -49,6 +50,7 @@ void forked() noexcept {
   lot::forked();
   threads_forked();
   masks_forked();
+  stream_locks_forked();
   places[0].hub.store(core::Hub::left(), std::memory_order_relaxed);
   places[0].thread = native::pthread_self();
   for (unsigned i = 1; i < most_hubs; ++i) places[i].hub.store(nullptr, std::memory_order_relaxed);
@@ -138,6 +140,8 @@ bool start_somewhere(Thread& thread, void (*body)(Thread*) noexcept) {
   hub->post(*start);
   return true;
 }
+
+bool several_hubs() noexcept { return running.load(std::memory_order_relaxed) > 1; }
 
 core::Hub* first_hub() noexcept { return places[0].hub.load(std::memory_order_acquire); }
 

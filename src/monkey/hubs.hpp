@@ -29,6 +29,9 @@ pthread_t main_thread() noexcept;
 // main_exits() is pthread_exit of main: the process goes on until no other thread is left.
 [[noreturn]] void main_exits();
 
+// several_hubs() asks whether there is more than main's.
+bool several_hubs() noexcept;
+
 // use_hubs() says how many, before the first green thread.
 void use_hubs(unsigned count) noexcept;
 

@@ -14,6 +14,7 @@
 #include "monkey/specials.hpp"
 #include "monkey/state.hpp"
 #include "monkey/stream.hpp"
+#include "monkey/stream_locks.hpp"
 
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -62,6 +63,10 @@ int close_stream(FILE* stream) noexcept {
   int saved = errno;
   int fd = fileno(stream);
   errno = saved;
+  if (threads_green()) {
+    if (goes_green(Part::Stdio)) await_unlocked(stream);
+    forget_lock(stream);
+  }
   if (fd < 0) return native::fclose(stream);
   return change_hands(fd, [&] {
     if (goes_green(Part::Stdio)) return close_drained(stream, native::fclose.get());

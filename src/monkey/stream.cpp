@@ -6,7 +6,10 @@
 #include "monkey/green.hpp"
 #include "monkey/kind.hpp"
 #include "monkey/rescue.hpp"
+#include "monkey/state.hpp"
 #include "monkey/stream_flags.hpp"
+#include "monkey/stream_locks.hpp"
+#include "monkey/tls.hpp"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -50,13 +53,16 @@ ssize_t write_some(int fd, const char* data, std::size_t size) noexcept {
 }
 
 // All of it; how much was written when that failed, with errno.
-std::size_t write_through(int fd, const char* data, std::size_t size, const char* what) noexcept {
+std::size_t write_through(FILE* file, const char* data, std::size_t size,
+                          const char* what) noexcept {
+  int fd = file->_fileno;
   std::size_t done = 0;
   while (done < size) {
     ssize_t step = write_some(fd, data + done, size - done);
     if (step >= 0) {
       done += static_cast<std::size_t>(step);
-    } else if (!would_block(errno) || nonblocking(fd) || !wait_ready(fd, Direction::Write, what)) {
+    } else if (!would_block(errno) || nonblocking(fd) ||
+               !wait_ready(file, Direction::Write, what)) {
       break;
     }
   }
@@ -66,7 +72,10 @@ std::size_t write_through(int fd, const char* data, std::size_t size, const char
 // libc's own, which reads once, and into the buffer alone.
 constinit Original<int(FILE*)> underflow{"__underflow"};
 
-__attribute__((tls_model("initial-exec"))) constinit thread_local Turn* turns = nullptr;
+__attribute__((tls_model("initial-exec"))) constinit thread_local Turn* turns_here = nullptr;
+
+// The OS thread's, whatever thread-local storage its green threads have.
+Turn*& turns() noexcept { return of_os_thread(turns_here); }
 
 }  // namespace
 
@@ -107,17 +116,24 @@ bool wait_ready(int fd, Direction direction, const char* what) noexcept {
   return true;
 }
 
+bool wait_ready(FILE* file, Direction direction, const char* what) noexcept {
+  do {
+    if (!wait_ready(file->_fileno, direction, what)) return false;
+  } while (threads_green() && await_unlocked(file));
+  return true;
+}
+
 // --- turns ------------------------------------------------------------------------------------
 
 Turn::Turn(FILE* file, Direction direction) noexcept
     : file_(file), direction_(direction), greenlet_(&core::Hub::here()->running()) {
-  Turn** end = &turns;
+  Turn** end = &turns();
   while (*end != nullptr) end = &(*end)->next_;
   *end = this;
 }
 
 Turn::~Turn() {
-  Turn** place = &turns;
+  Turn** place = &turns();
   while (*place != this) place = &(*place)->next_;
   *place = next_;
   for (Turn* each = next_; each != nullptr; each = each->next_) {
@@ -128,7 +144,7 @@ Turn::~Turn() {
 }
 
 bool Turn::taken(const FILE* file, Direction direction) noexcept {
-  Turn* each = turns;
+  Turn* each = turns();
   while (each != nullptr && (each->file_ != file || each->direction_ != direction)) {
     each = each->next_;
   }
@@ -136,7 +152,7 @@ bool Turn::taken(const FILE* file, Direction direction) noexcept {
 }
 
 bool Turn::first() const noexcept {
-  for (Turn* each = turns; each != this; each = each->next_) {
+  for (Turn* each = turns(); each != this; each = each->next_) {
     if (each->file_ == file_ && each->direction_ == direction_) return false;
   }
   return true;
@@ -186,7 +202,7 @@ namespace {
 // Until a read finds something, or the end.
 bool wait_readable(FILE* file, const char* what) noexcept {
   if (!drain(file, what) || !write_prompt(file, what)) return fail(file);
-  return wait_ready(file->_fileno, Direction::Read, what) || fail(file);
+  return wait_ready(file, Direction::Read, what) || fail(file);
 }
 
 }  // namespace
@@ -237,7 +253,7 @@ bool drain(FILE* file, const char* what) noexcept {
     }
     if (written >= 0) continue;
     if (!would_block(errno) || nonblocking(file->_fileno)) return lose(file);
-    if (!wait_ready(file->_fileno, Direction::Write, what)) return lose(file);
+    if (!wait_ready(file, Direction::Write, what)) return lose(file);
   }
   return true;
 }
@@ -253,7 +269,7 @@ bool finish(FILE* file) noexcept {
 bool wait_to_write(FILE* file, const char* what) noexcept {
   if (!no_file_on_disk(file)) return true;
   if (file->_mode > 0) return flush_wide(file, what);
-  return drain(file, what) && wait_ready(file->_fileno, Direction::Write, what);
+  return drain(file, what) && wait_ready(file, Direction::Write, what);
 }
 
 namespace {
@@ -322,7 +338,7 @@ std::size_t write_out(FILE* file, const char* data, std::size_t size, const char
       auto block = static_cast<std::size_t>(file->_IO_buf_end - file->_IO_buf_base);
       step = size - done;
       if (!is(file, unbuffered)) step -= step % block;
-      std::size_t written = write_through(file->_fileno, data + done, step, what);
+      std::size_t written = write_through(file, data + done, step, what);
       done += written;
       if (written == step) continue;
       fail(file);
@@ -330,7 +346,7 @@ std::size_t write_out(FILE* file, const char* data, std::size_t size, const char
     }
     // The first bytes, or lines: what can be written fits once the descriptor is writable.
     step = std::min(size - done, at_once);
-    if (!wait_ready(file->_fileno, Direction::Write, what)) {
+    if (!wait_ready(file, Direction::Write, what)) {
       fail(file);
       return done;
     }

@@ -2,6 +2,7 @@
 
 // What is known of a FILE.
 
+#include "monkey/green.hpp"
 #include "monkey/stream.hpp"
 
 #include <cstdio>
@@ -38,10 +39,10 @@ inline int without_failure(FILE* file) noexcept {
 
 // Locked holds libc's lock, and nobody waits meanwhile.
 struct Locked {
-  explicit Locked(FILE* file) noexcept : file(file) { flockfile(file); }
+  explicit Locked(FILE* file) noexcept : file(file) { native::flockfile(file); }
   Locked(const Locked&) = delete;
   Locked& operator=(const Locked&) = delete;
-  ~Locked() { funlockfile(file); }
+  ~Locked() { native::funlockfile(file); }
   FILE* file;
 };
 
@@ -51,6 +52,9 @@ bool no_file_on_disk(const FILE* file) noexcept;
 // wait_ready() waits for the descriptor; at once if its owner has made it non-blocking. Others may
 // use it as well: when it says true, nobody has since. False with errno.
 bool wait_ready(int fd, Direction direction, const char* what) noexcept;
+
+// The same for a FILE that is to be used then, until no other green thread has it locked.
+bool wait_ready(FILE* file, Direction direction, const char* what) noexcept;
 
 // write_prompt() does what libc does before it reads from what is not fully buffered: it writes
 // stdout.

@@ -109,7 +109,7 @@ wint_t next_wide(FILE* file, const char* what) noexcept {
   if (!ours) {
     // libc reads, byte for byte or after it has written: only its first wait is ours.
     if (!flush_wide(file, what) || !write_prompt(file, what) ||
-        !wait_ready(file->_fileno, Direction::Read, what)) {
+        !wait_ready(file, Direction::Read, what)) {
       fail(file);
       return WEOF;
     }
@@ -124,7 +124,7 @@ wint_t next_wide(FILE* file, const char* what) noexcept {
         if (next != WEOF || errno != EAGAIN) return next;
       }
     }
-    if (!write_prompt(file, what) || !wait_ready(file->_fileno, Direction::Read, what)) {
+    if (!write_prompt(file, what) || !wait_ready(file, Direction::Read, what)) {
       fail(file);
       return WEOF;
     }
@@ -162,7 +162,7 @@ bool wide_room(const FILE* file, std::size_t count, std::size_t most) noexcept {
 bool flush_wide(FILE* file, const char* what) noexcept {
   bool through = is(file, line_buffered | unbuffered);
   if ((pending(file) == 0 && !through) || !no_file_on_disk(file)) return true;
-  if (!wait_ready(file->_fileno, Direction::Write, what)) return fail(file);
+  if (!wait_ready(file, Direction::Write, what)) return fail(file);
   return pending(file) == 0 || native::fflush(file) == 0;
 }
 

@@ -190,6 +190,12 @@ const char* use_tls() noexcept {
 
 bool uses_tls() noexcept { return on; }
 
+std::ptrdiff_t to_os_thread() noexcept {
+  core::Hub* hub = on ? core::this_hub : nullptr;
+  if (hub == nullptr || hub->thread_pointer == nullptr) return 0;
+  return static_cast<char*>(hub->thread_pointer) - reinterpret_cast<char*>(here());
+}
+
 bool thread_tls_make(Thread& thread) noexcept {
   if (!on) return true;
   Head* block = nullptr;
@@ -250,6 +256,7 @@ void thread_tls_ended(Thread& thread) noexcept {
 
 const char* use_tls() noexcept { return "not with a sanitizer, nor on this processor"; }
 bool uses_tls() noexcept { return false; }
+std::ptrdiff_t to_os_thread() noexcept { return 0; }
 bool thread_tls_make(Thread&) noexcept { return true; }
 void thread_tls_free(Thread&) noexcept {}
 void thread_tls_began(Thread&) noexcept {}

@@ -4,9 +4,7 @@
 // them, which is silently wrong for a program that keeps something there; with it each has a block
 // of its own, and a switch moves the thread pointer.
 
-namespace fern::core {
-class Hub;
-}
+#include <cstddef>
 
 namespace fern::monkey {
 
@@ -24,5 +22,13 @@ void thread_tls_free(Thread& thread) noexcept;
 void thread_tls_began(Thread& thread) noexcept;
 void thread_tls_destroy(Thread& thread) noexcept;
 void thread_tls_ended(Thread& thread) noexcept;
+
+// of_os_thread() is the OS thread's one of our own thread_locals, which a green thread has as well
+// as all others: what belongs to a hub. From any thread, and in handlers of signals.
+std::ptrdiff_t to_os_thread() noexcept;
+template <class T>
+T& of_os_thread(T& here) noexcept {
+  return *reinterpret_cast<T*>(reinterpret_cast<char*>(&here) + to_os_thread());
+}
 
 }  // namespace fern::monkey

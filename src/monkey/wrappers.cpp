@@ -7,6 +7,7 @@
 #include "monkey/green.hpp"
 #include "monkey/specials.hpp"
 #include "monkey/state.hpp"
+#include "monkey/stream_locks.hpp"
 #include "monkey/symbols.hpp"
 #include "monkey/thread.hpp"
 
@@ -94,6 +95,10 @@ auto green_call(Call call) {
     if (!goes_green(Part::part)) [[likely]]                                         \
       return native::name arguments;                                                \
     green_calls.fetch_add(1, std::memory_order_relaxed);                            \
+    if constexpr (Part::part == Part::Stdio) {                                      \
+      static constexpr LockedBy lock{#name};                                        \
+      if (lock.locks() && threads_green()) await_unlocked(lock.file arguments);     \
+    }                                                                               \
     return green_call<returns_error(#name)>([&] { return green::name arguments; }); \
   }
 #define FERN_REPLACED(result, name, parameters, arguments) \

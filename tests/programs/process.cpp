@@ -87,6 +87,22 @@ void handlers() {
   CHECK(sigaction(SIGALRM, &action, nullptr) == 0);
   CHECK(setitimer(ITIMER_REAL, &soon, nullptr) == 0);
   CHECK(sem_wait(&semaphore) == -1 && errno == EINTR);
+  // Another thread runs when the signal comes.
+  int ends[2];
+  CHECK(pipe(ends) == 0);
+  std::atomic<bool> interrupted{false};
+  std::thread other([main = pthread_self(), &interrupted] {
+    while (!interrupted) {
+      std::this_thread::sleep_for(2ms);
+      pthread_kill(main, SIGALRM);
+    }
+  });
+  char byte = 0;
+  CHECK(read(ends[0], &byte, 1) == -1 && errno == EINTR);
+  interrupted = true;
+  other.join();
+  close(ends[0]);
+  close(ends[1]);
   puts("handlers ok");
 }
 
