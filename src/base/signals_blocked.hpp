@@ -2,7 +2,10 @@
 
 // SignalsBlocked is for the start of a thread of ours, which inherits the mask. Signals from
 // outside are for threads that know what to do about them; what a thread does to itself, a bad
-// access, say, is its own.
+// access, say, is its own. Where threads are green, and have masks of their own, this one is
+// native.
+
+#include "base/native.hpp"
 
 #include <pthread.h>
 
@@ -25,6 +28,7 @@ class SignalsBlocked {
   ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
 
  private:
+  NativeScope native_;
   sigset_t before_;
 };
 

@@ -13,7 +13,7 @@
 namespace fern::monkey {
 
 template <class Call>
-auto by_worker(const char* what, Call call) noexcept {
+auto by_worker(io::Workers& workers, const char* what, Call call) noexcept {
   struct Context {
     Call& call;
     std::invoke_result_t<Call> result{};
@@ -29,13 +29,18 @@ auto by_worker(const char* what, Call call) noexcept {
   context.error = errno;
   auto run = [](void* self) { static_cast<Context*>(self)->run(); };
   try {
-    io::common_workers().run(run, &context, what);
+    workers.run(run, &context, what);
   } catch (...) {  // no thread: it blocks this one
     base::NativeScope native;
     context.run();
   }
   errno = context.error;
   return context.result;
+}
+
+template <class Call>
+auto by_worker(const char* what, Call call) noexcept {
+  return by_worker(io::common_workers(), what, call);
 }
 
 }  // namespace fern::monkey

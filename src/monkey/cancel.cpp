@@ -121,6 +121,7 @@ void deliver(Thread& thread) noexcept {
 
 int pthread_cancel(pthread_t handle) {
   Thread* thread = thread_of(handle);
+  if (gone(handle)) return ESRCH;
   if (thread == nullptr) return native::pthread_cancel(handle);
   if (thread->ended.load(std::memory_order_acquire) != 0) return 0;
   if (thread->cancelled.exchange(true, std::memory_order_acq_rel)) return 0;

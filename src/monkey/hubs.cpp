@@ -6,6 +6,7 @@
 #include "monkey/green.hpp"
 #include "monkey/lot.hpp"
 #include "monkey/masks.hpp"
+#include "monkey/owners.hpp"
 #include "monkey/spin_watch.hpp"
 #include "monkey/state.hpp"
 #include "monkey/stream_locks.hpp"
@@ -50,6 +51,7 @@ void forked() noexcept {
   lot::forked();
   threads_forked();
   masks_forked();
+  owners.forked();
   stream_locks_forked();
   places[0].hub.store(core::Hub::left(), std::memory_order_relaxed);
   places[0].thread = native::pthread_self();

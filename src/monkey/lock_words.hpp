@@ -5,9 +5,7 @@
 // They stand in the memory of their own objects: a word that is 0 when free, and the lot. Greenlets
 // and native threads use the same words, so all threads of the process come here. The words keep
 // the meaning that glibc 2.36 gives them, so that a lock which was initialised statically, or taken
-// before, is right. What is shared between processes, robust, or has a priority protocol stays
-// glibc's: a greenlet that has to wait for one asks again and again (ask_until), but for condition
-// variables and barriers, which cannot be asked: they block the OS thread.
+// before, is right. What is shared between processes stays glibc's, see foreign.hpp.
 
 #include "core/hub.hpp"
 #include "monkey/lot.hpp"
@@ -31,11 +29,15 @@ inline bool waits_for(clockid_t clock) noexcept {
   return clock == CLOCK_REALTIME || clock == CLOCK_MONOTONIC;
 }
 
+// How long whoever asks again and again rests meanwhile.
+constexpr std::chrono::microseconds first_pause{50};
+constexpr std::chrono::microseconds longest_pause{10'000};
+
 // ask_until() asks until `ask` is neither EBUSY nor EAGAIN, and at most until the limit: ETIMEDOUT.
 // In a green thread; what is to end it waits until it has the lock, or is too late.
 template <class Ask>
 int ask_until(const char* what, Deadline limit, Ask ask) noexcept {
-  auto pause = std::chrono::microseconds(50);
+  auto pause = first_pause;
   core::Hub& hub = *core::Hub::here();
   for (;;) {
     int error = ask();
@@ -45,7 +47,7 @@ int ask_until(const char* what, Deadline limit, Ask ask) noexcept {
     ++hub.running().shields;
     hub.try_park(what, -1, std::min(soon, limit));
     --hub.running().shields;
-    pause = std::min(pause * 2, std::chrono::microseconds(10'000));
+    pause = std::min(pause * 2, longest_pause);
   }
 }
 

@@ -1,7 +1,9 @@
 // Mutexes and condition variables.
 
+#include "monkey/foreign.hpp"
 #include "monkey/green.hpp"
 #include "monkey/lock_words.hpp"
+#include "monkey/owners.hpp"
 #include "monkey/thread.hpp"
 #include "monkey/times.hpp"
 #include "monkey/wait.hpp"
@@ -17,8 +19,25 @@ enum Kind { normal = 0, recursive = 1, errorcheck = 2, adaptive = 3 };
 
 int type_of(const pthread_mutex_t& mutex) noexcept { return mutex.__data.__kind & 3; }
 
-// Robust, with a protocol, or shared between processes.
-bool is_foreign(const pthread_mutex_t& mutex) noexcept { return (mutex.__data.__kind & 0xf0) != 0; }
+// Bits of the kind. Of a priority to inherit green threads know nothing.
+constexpr int robust = 0x10;
+constexpr int ceiling = 0x40;
+constexpr int shared = 0x80;
+
+// Shared between processes, or with a priority ceiling, which stands in the word. (All of them is
+// what glibc leaves of one that has been destroyed.)
+bool is_foreign(const pthread_mutex_t& mutex) noexcept {
+  return (mutex.__data.__kind & (ceiling | shared)) != 0;
+}
+
+bool is_robust(const pthread_mutex_t& mutex) noexcept {
+  return (mutex.__data.__kind & robust) != 0;
+}
+
+// Owners of robust ones that name nobody. The last two are glibc's.
+constexpr int owner_died = INT_MAX - 2;
+constexpr int not_recoverable = INT_MAX - 1;
+constexpr int inconsistent = INT_MAX;
 
 Word& word_of(pthread_mutex_t& mutex) noexcept { return word_at(&mutex.__data.__lock); }
 
@@ -40,18 +59,42 @@ int take(Word& word, const char* what, Deadline limit = {}) noexcept {
 int relock(pthread_mutex_t& mutex, std::uint32_t me, bool only_try) noexcept {
   int type = type_of(mutex);
   if (type != recursive && type != errorcheck) return -1;
-  if (static_cast<std::uint32_t>(__atomic_load_n(&mutex.__data.__owner, __ATOMIC_RELAXED)) != me)
-    return -1;
+  bool mine =
+      static_cast<std::uint32_t>(__atomic_load_n(&mutex.__data.__owner, __ATOMIC_RELAXED)) == me;
+  if (!mine && is_robust(mutex)) mine = owners.whose(&mutex, me) == Owners::Mine;
+  if (!mine) return -1;
   if (type == errorcheck) return only_try ? EBUSY : EDEADLK;
   if (mutex.__data.__count == UINT_MAX) return EAGAIN;
   ++mutex.__data.__count;
   return 0;
 }
 
-void taken(pthread_mutex_t& mutex, std::uint32_t me) noexcept {
+void set_owner(pthread_mutex_t& mutex, int owner) noexcept {
+  __atomic_store_n(&mutex.__data.__owner, owner, __ATOMIC_RELAXED);
+}
+
+void give(pthread_mutex_t& mutex) noexcept;
+
+// Of a robust one whose word we have.
+int taken_robust(pthread_mutex_t& mutex, std::uint32_t me) noexcept {
+  if (mutex.__data.__owner == not_recoverable) {
+    give(mutex);
+    return ENOTRECOVERABLE;
+  }
+  bool died = mutex.__data.__owner == owner_died;
+  set_owner(mutex, died ? inconsistent : static_cast<int>(me));
+  mutex.__data.__count = 1;
+  owners.take(&mutex, me);
+  return died ? EOWNERDEAD : 0;
+}
+
+int taken(pthread_mutex_t& mutex, std::uint32_t me) noexcept {
+  if (is_robust(mutex)) [[unlikely]]
+    return taken_robust(mutex, me);
   __atomic_store_n(&mutex.__data.__owner, static_cast<int>(me), __ATOMIC_RELAXED);
   mutex.__data.__count = 1;
   ++mutex.__data.__nusers;
+  return 0;
 }
 
 int lock(pthread_mutex_t& mutex, Deadline limit) noexcept {
@@ -61,27 +104,48 @@ int lock(pthread_mutex_t& mutex, Deadline limit) noexcept {
   if (!try_take(word)) {
     if (int error = take(word, "pthread_mutex_lock()", limit); error != 0) return error;
   }
-  taken(mutex, me);
-  return 0;
+  return taken(mutex, me);
 }
 
 int timedlock(pthread_mutex_t* mutex, clockid_t clock, const timespec* time) noexcept {
   if (!is_foreign(*mutex) && try_take(word_of(*mutex))) {
     // glibc, too, looks at the time only if it has to wait.
-    taken(*mutex, self_id());
-    return 0;
+    return taken(*mutex, self_id());
+  }
+  if (!is_foreign(*mutex)) {
+    if (int result = relock(*mutex, self_id(), false); result >= 0) return result;
   }
   Deadline limit;
   if (int error = until(clock, *time, limit); error != 0) return error;
   if (is_foreign(*mutex)) {
     if (!goes_green(Part::Threads)) return native::pthread_mutex_clocklock(mutex, clock, time);
-    return ask_until("pthread_mutex_timedlock()", limit,
-                     [&] { return native::pthread_mutex_trylock(mutex); });
+    return ask_until("pthread_mutex_timedlock()", limit, [&] { return try_foreign(*mutex); });
   }
   return lock(*mutex, limit);
 }
 
+void give(pthread_mutex_t& mutex) noexcept {
+  Word& word = word_of(mutex);
+  if (word.exchange(0, std::memory_order_release) == 2) [[unlikely]] {
+    // The mutex may be gone by now.
+    if (lot::wake(&word, 1) > 0 && goes_green(Part::Threads)) fair();
+  }
+}
+
+// One that was found inconsistent, and has not been made consistent, is so for ever.
+int unlock_robust(pthread_mutex_t& mutex) noexcept {
+  if (owners.whose(&mutex, self_id()) != Owners::Mine) return EPERM;
+  bool was_inconsistent = mutex.__data.__owner == inconsistent;
+  if (type_of(mutex) == recursive && --mutex.__data.__count != 0) return 0;
+  owners.release(&mutex);
+  set_owner(mutex, was_inconsistent ? not_recoverable : 0);
+  give(mutex);
+  return 0;
+}
+
 int unlock(pthread_mutex_t& mutex) noexcept {
+  if (is_robust(mutex)) [[unlikely]]
+    return unlock_robust(mutex);
   int type = type_of(mutex);
   if (type == recursive || type == errorcheck) {
     if (static_cast<std::uint32_t>(__atomic_load_n(&mutex.__data.__owner, __ATOMIC_RELAXED)) !=
@@ -89,36 +153,45 @@ int unlock(pthread_mutex_t& mutex) noexcept {
       return EPERM;
     if (--mutex.__data.__count != 0 && type == recursive) return 0;
   }
-  __atomic_store_n(&mutex.__data.__owner, 0, __ATOMIC_RELAXED);
+  set_owner(mutex, 0);
   --mutex.__data.__nusers;
-  Word& word = word_of(mutex);
-  if (word.exchange(0, std::memory_order_release) == 2) [[unlikely]] {
-    // The mutex may be gone by now.
-    if (lot::wake(&word, 1) > 0 && goes_green(Part::Threads)) fair();
-  }
+  give(mutex);
   return 0;
 }
 
 }  // namespace
 
+// To glibc every robust one is shared, for the kernel looks after it. Those that are not are ours.
+int pthread_mutex_init(pthread_mutex_t* mutex, const pthread_mutexattr_t* attributes) {
+  int error = native::pthread_mutex_init(mutex, attributes);
+  if (error != 0 || attributes == nullptr) return error;
+  int sharing = PTHREAD_PROCESS_SHARED;
+  pthread_mutexattr_getpshared(attributes, &sharing);
+  if (sharing == PTHREAD_PROCESS_PRIVATE) mutex->__data.__kind &= ~shared;
+  return 0;
+}
+
 int pthread_mutex_lock(pthread_mutex_t* mutex) {
   if (!is_foreign(*mutex)) [[likely]]
     return lock(*mutex, {});
   if (!goes_green(Part::Threads)) return native::pthread_mutex_lock(mutex);
-  return ask_until("pthread_mutex_lock()", {},
-                   [&] { return native::pthread_mutex_trylock(mutex); });
+  return ask_until("pthread_mutex_lock()", {}, [&] { return try_foreign(*mutex); });
 }
 
 int pthread_mutex_trylock(pthread_mutex_t* mutex) {
-  if (is_foreign(*mutex)) return native::pthread_mutex_trylock(mutex);
+  if (is_foreign(*mutex)) {
+    if (!goes_green(Part::Threads)) return native::pthread_mutex_trylock(mutex);
+    int error = try_foreign(*mutex);
+    if (error == EBUSY) fair();
+    return error == EDEADLK ? EBUSY : error;
+  }
   std::uint32_t me = self_id();
   if (int result = relock(*mutex, me, true); result >= 0) return result;
   if (!try_take(word_of(*mutex))) {
     if (goes_green(Part::Threads)) fair();  // a loop of these waits for somebody
     return EBUSY;
   }
-  taken(*mutex, me);
-  return 0;
+  return taken(*mutex, me);
 }
 
 int pthread_mutex_timedlock(pthread_mutex_t* mutex, const timespec* time) {
@@ -131,9 +204,34 @@ int pthread_mutex_clocklock(pthread_mutex_t* mutex, clockid_t clock, const times
 }
 
 int pthread_mutex_unlock(pthread_mutex_t* mutex) {
-  if (is_foreign(*mutex)) return native::pthread_mutex_unlock(mutex);
+  if (is_foreign(*mutex)) return unlock_foreign(*mutex);
   return unlock(*mutex);
 }
+
+int pthread_mutex_consistent(pthread_mutex_t* mutex) {
+  if (is_foreign(*mutex)) return native::pthread_mutex_consistent(mutex);
+  if (!is_robust(*mutex) || mutex->__data.__owner != inconsistent) return EINVAL;
+  set_owner(*mutex, static_cast<int>(self_id()));
+  return 0;
+}
+
+}  // namespace fern::monkey::replaced
+
+namespace fern::monkey {
+
+void robust_ended(Thread& thread) noexcept {
+  while (void* lock = owners.any_of(thread.id)) {
+    auto& mutex = *static_cast<pthread_mutex_t*>(lock);
+    // Of those that processes share the kernel asks OS threads alone.
+    if (replaced::is_foreign(mutex) || !replaced::is_robust(mutex)) continue;
+    replaced::set_owner(mutex, replaced::owner_died);
+    replaced::give(mutex);
+  }
+}
+
+}  // namespace fern::monkey
+
+namespace fern::monkey::replaced {
 
 // --- condition variables ----------------------------------------------------------------------
 //
@@ -172,8 +270,8 @@ int timedwait(pthread_cond_t* cond, pthread_mutex_t* mutex, clockid_t clock, con
 
 int pthread_cond_wait(pthread_cond_t* cond, pthread_mutex_t* mutex) {
   if ((flags_of(cond) & cond_shared) != 0) {
-    blocks_natively();
-    return native::pthread_cond_wait(cond, mutex);
+    if (!goes_green(Part::Threads)) return native::pthread_cond_wait(cond, mutex);
+    return wait_foreign(cond, mutex, -1, nullptr);
   }
   return wait(cond, mutex, {});
 }
@@ -181,8 +279,8 @@ int pthread_cond_wait(pthread_cond_t* cond, pthread_mutex_t* mutex) {
 int pthread_cond_timedwait(pthread_cond_t* cond, pthread_mutex_t* mutex, const timespec* time) {
   std::uint32_t flags = flags_of(cond);
   if ((flags & cond_shared) != 0) {
-    blocks_natively();
-    return native::pthread_cond_timedwait(cond, mutex, time);
+    if (!goes_green(Part::Threads)) return native::pthread_cond_timedwait(cond, mutex, time);
+    return wait_foreign(cond, mutex, -1, time);
   }
   return timedwait(cond, mutex, (flags & cond_monotonic) != 0 ? CLOCK_MONOTONIC : CLOCK_REALTIME,
                    time);
@@ -192,8 +290,8 @@ int pthread_cond_clockwait(pthread_cond_t* cond, pthread_mutex_t* mutex, clockid
                            const timespec* time) {
   if (!waits_for(clock)) return EINVAL;
   if ((flags_of(cond) & cond_shared) != 0) {
-    blocks_natively();
-    return native::pthread_cond_clockwait(cond, mutex, clock, time);
+    if (!goes_green(Part::Threads)) return native::pthread_cond_clockwait(cond, mutex, clock, time);
+    return wait_foreign(cond, mutex, clock, time);
   }
   return timedwait(cond, mutex, clock, time);
 }

@@ -1,5 +1,6 @@
 #include "monkey/masks.hpp"
 
+#include "base/native.hpp"
 #include "core/hub.hpp"
 #include "monkey/green.hpp"
 #include "monkey/hubs.hpp"
@@ -133,9 +134,11 @@ void masks_forked() noexcept {
 
 namespace replaced {
 
+// In a handler the mask is the OS thread's, until it returns.
 int pthread_sigmask(int how, const sigset_t* set, sigset_t* old) {
   core::Hub* hub = core::Hub::left();
-  bool green = masks.threads > 0 && hub != nullptr && !hub->on_own_stack();
+  bool green =
+      masks.threads > 0 && base::native_depth == 0 && hub != nullptr && !hub->on_own_stack();
   if (!green) return native::pthread_sigmask(how, set, old);
   bool changed = false;
   {

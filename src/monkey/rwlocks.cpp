@@ -8,6 +8,7 @@
 
 #include "monkey/green.hpp"
 #include "monkey/lock_words.hpp"
+#include "monkey/owners.hpp"
 #include "monkey/thread.hpp"
 #include "monkey/times.hpp"
 #include "monkey/wait.hpp"
@@ -63,6 +64,19 @@ bool is_foreign(pthread_rwlock_t* lock) noexcept {
   return word_at(lock, shared_offset).load(std::memory_order_relaxed) != 0;
 }
 
+// glibc would take all green threads of a hub for its writer.
+int try_foreign_read(pthread_rwlock_t* lock) noexcept {
+  if (owners.whose(lock, self_id()) == Owners::Mine) return EDEADLK;
+  return native::pthread_rwlock_tryrdlock(lock);
+}
+
+int try_foreign_write(pthread_rwlock_t* lock) noexcept {
+  if (owners.whose(lock, self_id()) == Owners::Mine) return EDEADLK;
+  int error = native::pthread_rwlock_trywrlock(lock);
+  if (error == 0) owners.take(lock, self_id());
+  return error;
+}
+
 int read(pthread_rwlock_t* lock, Deadline limit) noexcept {
   constexpr const char* what = "pthread_rwlock_rdlock()";
   ReadWrite parts(lock);
@@ -108,8 +122,7 @@ int read_until(pthread_rwlock_t* lock, clockid_t clock, const timespec* time) no
     if (int error = until(clock, *time, limit); error != 0) return error;
   }
   if (!is_foreign(lock)) return read(lock, limit);
-  return ask_until("pthread_rwlock_rdlock()", limit,
-                   [&] { return native::pthread_rwlock_tryrdlock(lock); });
+  return ask_until("pthread_rwlock_rdlock()", limit, [&] { return try_foreign_read(lock); });
 }
 
 int write_until(pthread_rwlock_t* lock, clockid_t clock, const timespec* time) noexcept {
@@ -118,8 +131,7 @@ int write_until(pthread_rwlock_t* lock, clockid_t clock, const timespec* time) n
     if (int error = until(clock, *time, limit); error != 0) return error;
   }
   if (!is_foreign(lock)) return write(lock, limit);
-  return ask_until("pthread_rwlock_wrlock()", limit,
-                   [&] { return native::pthread_rwlock_trywrlock(lock); });
+  return ask_until("pthread_rwlock_wrlock()", limit, [&] { return try_foreign_write(lock); });
 }
 
 // Of another process, and nobody else's business here.
@@ -148,7 +160,11 @@ int pthread_rwlock_tryrdlock(pthread_rwlock_t* lock) {
 }
 
 int pthread_rwlock_trywrlock(pthread_rwlock_t* lock) {
-  if (is_foreign(lock)) return native::pthread_rwlock_trywrlock(lock);
+  if (is_foreign(lock)) {
+    int error = goes_green(Part::Threads) ? try_foreign_write(lock)
+                                          : native::pthread_rwlock_trywrlock(lock);
+    return error == EDEADLK ? EBUSY : error;
+  }
   std::uint32_t seen;
   if (ReadWrite(lock).try_write(seen)) return 0;
   if (goes_green(Part::Threads)) fair();
@@ -176,7 +192,10 @@ int pthread_rwlock_clockwrlock(pthread_rwlock_t* lock, clockid_t clock, const ti
 }
 
 int pthread_rwlock_unlock(pthread_rwlock_t* lock) {
-  if (is_foreign(lock)) return native::pthread_rwlock_unlock(lock);
+  if (is_foreign(lock)) {
+    if (owners.whose(lock, self_id()) == Owners::Mine) owners.release(lock);
+    return native::pthread_rwlock_unlock(lock);
+  }
   ReadWrite parts(lock);
   Word* state = &parts.state;
   if (state->load(std::memory_order_relaxed) == writing) {

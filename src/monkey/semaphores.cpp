@@ -1,11 +1,14 @@
 // Semaphores, whose first word is their value, and barriers.
 
+#include "monkey/foreign.hpp"
 #include "monkey/green.hpp"
+#include "monkey/handlers.hpp"
 #include "monkey/lock_words.hpp"
 #include "monkey/thread.hpp"
 #include "monkey/times.hpp"
 #include "monkey/wait.hpp"
 
+#include <algorithm>
 #include <climits>
 
 namespace fern::monkey::replaced {
@@ -33,12 +36,27 @@ int failed(int error) noexcept {
   return -1;
 }
 
-int acquire(sem_t* semaphore, Deadline limit) {
-  if (is_foreign(semaphore)) {
-    int error = ask_until("sem_wait()", limit,
-                          [&] { return native::sem_trywait(semaphore) == 0 ? 0 : errno; });
-    return error == 0 ? 0 : failed(error);
+int acquire_foreign(sem_t* semaphore, Deadline limit) {
+  Interrupts interrupts;
+  auto pause = first_pause;
+  while (native::sem_trywait(semaphore) != 0) {
+    if (errno != EAGAIN) return -1;
+    if (limit.expired()) return failed(ETIMEDOUT);
+    Deadline soon = pause;
+    core::Hub& hub = *core::Hub::here();
+    if (hub.try_park("sem_wait()", -1, std::min(soon, limit)) == core::Wake::Interrupted) {
+      int error = core::refuse(hub.running());
+      end_if_cancelled();
+      return failed(error);
+    }
+    if (interrupts.came()) return failed(EINTR);
+    pause = std::min(pause * 2, longest_pause);
   }
+  return 0;
+}
+
+int acquire(sem_t* semaphore, Deadline limit) {
+  if (is_foreign(semaphore)) return acquire_foreign(semaphore, limit);
   Word& value = word_at(semaphore);
   while (!try_acquire(value)) {
     int error = lot::wait(value, 0, "sem_wait()", limit, lot::End::Interrupt);
@@ -123,8 +141,8 @@ struct Barrier {
 int pthread_barrier_wait(pthread_barrier_t* barrier) {
   Barrier parts(barrier);
   if (parts.is_foreign) {
-    blocks_natively();
-    return native::pthread_barrier_wait(barrier);
+    return goes_green(Part::Threads) ? meet_foreign(barrier)
+                                     : native::pthread_barrier_wait(barrier);
   }
   auto others_to_come = [](void* context) noexcept {
     auto& here = *static_cast<Barrier*>(context);

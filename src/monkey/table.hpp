@@ -586,6 +586,9 @@ FERN_REPLACED(void*, pthread_getspecific, (pthread_key_t key), (key))
 FERN_ALIAS(pthread_getspecific, __pthread_getspecific)
 FERN_REPLACED(int, pthread_setspecific, (pthread_key_t key, const void* data), (key, data))
 FERN_ALIAS(pthread_setspecific, __pthread_setspecific)
+FERN_REPLACED(int, pthread_mutex_init,
+              (pthread_mutex_t * mutex, const pthread_mutexattr_t* attributes), (mutex, attributes))
+FERN_ALIAS(pthread_mutex_init, __pthread_mutex_init)
 FERN_REPLACED(int, pthread_mutex_lock, (pthread_mutex_t * mutex), (mutex))
 FERN_ALIAS(pthread_mutex_lock, __pthread_mutex_lock)
 FERN_REPLACED(int, pthread_mutex_trylock, (pthread_mutex_t * mutex), (mutex))
@@ -597,6 +600,8 @@ FERN_REPLACED(int, pthread_mutex_clocklock,
               (mutex, clock, time))
 FERN_REPLACED(int, pthread_mutex_unlock, (pthread_mutex_t * mutex), (mutex))
 FERN_ALIAS(pthread_mutex_unlock, __pthread_mutex_unlock)
+FERN_REPLACED(int, pthread_mutex_consistent, (pthread_mutex_t * mutex), (mutex))
+FERN_ALIAS(pthread_mutex_consistent, pthread_mutex_consistent_np)
 FERN_REPLACED(int, pthread_cond_wait, (pthread_cond_t * cond, pthread_mutex_t* mutex),
               (cond, mutex))
 FERN_REPLACED(int, pthread_cond_timedwait,

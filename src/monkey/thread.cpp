@@ -41,8 +41,6 @@ struct Records {
 };
 constinit Records records;
 
-constexpr std::uint64_t dead_magic = 0;
-
 Thread* take_record() noexcept {
   Thread* thread = nullptr;
   {
@@ -56,7 +54,7 @@ Thread* take_record() noexcept {
 
 void give_record(Thread& thread) noexcept {
   std::lock_guard guard(records.lock);
-  __atomic_store_n(&thread.magic, dead_magic, __ATOMIC_RELAXED);
+  __atomic_store_n(&thread.magic, Thread::dead_magic, __ATOMIC_RELAXED);
   thread.next = records.free;
   records.free = &thread;
 }
@@ -113,6 +111,12 @@ Thread* thread_of(pthread_t handle) noexcept {
   return magic == Thread::alive_magic ? thread : nullptr;
 }
 
+bool gone(pthread_t handle) noexcept {
+  auto* thread = reinterpret_cast<Thread*>(handle);
+  return thread != nullptr &&
+         __atomic_load_n(&thread->magic, __ATOMIC_RELAXED) == Thread::dead_magic;
+}
+
 // The main greenlet of a hub is the native thread that it is.
 std::uint32_t self_id() noexcept {
   Thread* thread = self();
@@ -158,6 +162,7 @@ void end(Thread& thread) noexcept {
   cancel_ended(thread);
   thread_tls_destroy(thread);
   run_key_destructors(thread);
+  robust_ended(thread);
   thread_tls_ended(thread);
   core::Greenlet& greenlet = *thread.greenlet;
   greenlet.timer = nullptr;
@@ -269,7 +274,9 @@ int join(Thread& thread, void** value, Deadline limit) {
   if (&thread == self()) return EDEADLK;
   if (!thread.joinable.load(std::memory_order_acquire)) return EINVAL;
   while (thread.ended.load(std::memory_order_acquire) == 0) {
-    int error = lot::wait(thread.ended, 0, "pthread_join()", limit);
+    // A greenlet of another kind has no way to say that it has not joined.
+    auto end = self() != nullptr ? lot::End::Refuse : lot::End::Ignore;
+    int error = lot::wait(thread.ended, 0, "pthread_join()", limit, end);
     end_if_cancelled();
     if (error == ETIMEDOUT) return ETIMEDOUT;
   }
@@ -283,11 +290,14 @@ int join(Thread& thread, void** value, Deadline limit) {
 
 int pthread_join(pthread_t handle, void** value) {
   Thread* thread = thread_of(handle);
-  return thread == nullptr ? native::pthread_join(handle, value) : join(*thread, value, {});
+  if (gone(handle)) return ESRCH;
+  if (thread == nullptr) return native::pthread_join(handle, value);
+  return join(*thread, value, {});
 }
 
 int pthread_tryjoin_np(pthread_t handle, void** value) {
   Thread* thread = thread_of(handle);
+  if (gone(handle)) return ESRCH;
   if (thread == nullptr) return native::pthread_tryjoin_np(handle, value);
   if (thread->ended.load(std::memory_order_acquire) == 0) {
     pause_turn();
@@ -298,6 +308,7 @@ int pthread_tryjoin_np(pthread_t handle, void** value) {
 
 int pthread_timedjoin_np(pthread_t handle, void** value, const timespec* time) {
   Thread* thread = thread_of(handle);
+  if (gone(handle)) return ESRCH;
   if (thread == nullptr) return native::pthread_timedjoin_np(handle, value, time);
   Deadline limit;
   if (time != nullptr) {
@@ -308,6 +319,7 @@ int pthread_timedjoin_np(pthread_t handle, void** value, const timespec* time) {
 
 int pthread_clockjoin_np(pthread_t handle, void** value, clockid_t clock, const timespec* time) {
   Thread* thread = thread_of(handle);
+  if (gone(handle)) return ESRCH;
   if (thread == nullptr) return native::pthread_clockjoin_np(handle, value, clock, time);
   if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC) return EINVAL;
   Deadline limit;
@@ -319,6 +331,7 @@ int pthread_clockjoin_np(pthread_t handle, void** value, clockid_t clock, const 
 
 int pthread_detach(pthread_t handle) {
   Thread* thread = thread_of(handle);
+  if (gone(handle)) return ESRCH;
   if (thread == nullptr) return native::pthread_detach(handle);
   if (!thread->joinable.exchange(false, std::memory_order_acq_rel)) return EINVAL;
   drop_claim(*thread);

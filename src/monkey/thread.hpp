@@ -36,6 +36,7 @@ struct KeyValue;
 
 struct Thread {
   static constexpr std::uint64_t alive_magic = 0x6665726e7468'7264;  // "fernthrd"
+  static constexpr std::uint64_t dead_magic = 0x6665726e6465'6164;   // "ferndead"
 
   std::uint64_t magic = alive_magic;
   std::uint32_t id = 0;  // the owner that locks name; never a kernel's thread id
@@ -74,8 +75,10 @@ struct Thread {
 // self() is the Thread that runs; null in main and in native threads.
 Thread* self() noexcept;
 
-// thread_of() is null for a pthread_t that is glibc's.
+// thread_of() is null for a pthread_t that is glibc's. gone() asks whether it was one of ours,
+// which has been joined, or has ended detached.
 Thread* thread_of(pthread_t thread) noexcept;
+bool gone(pthread_t thread) noexcept;
 
 // self_id() names the running thread, green or native, to locks: never 0, never twice at once.
 std::uint32_t self_id() noexcept;
@@ -90,6 +93,9 @@ void drop_claim(Thread& thread) noexcept;
 // cancelled already, and when it is too late for that. cancel.cpp.
 void cancel_began(Thread& thread) noexcept;
 void cancel_ended(Thread& thread) noexcept;
+
+// robust_ended() lets others find out that the thread had a robust mutex when it ended. locks.cpp.
+void robust_ended(Thread& thread) noexcept;
 
 // end_if_cancelled() ends the running thread if pthread_cancel was called for it and it has not
 // disabled that: at the cancellation points, which waits are. It does not return then, but unwinds.

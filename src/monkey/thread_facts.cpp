@@ -13,6 +13,7 @@ namespace fern::monkey::replaced {
 
 int pthread_setname_np(pthread_t handle, const char* name) {
   Thread* thread = thread_of(handle);
+  if (gone(handle)) return ESRCH;
   if (thread == nullptr) return native::pthread_setname_np(handle, name);
   if (std::strlen(name) >= sizeof thread->name) return ERANGE;
   std::strcpy(thread->name, name);
@@ -21,6 +22,7 @@ int pthread_setname_np(pthread_t handle, const char* name) {
 
 int pthread_getname_np(pthread_t handle, char* name, size_t size) {
   Thread* thread = thread_of(handle);
+  if (gone(handle)) return ESRCH;
   if (thread == nullptr) return native::pthread_getname_np(handle, name, size);
   if (size < sizeof thread->name) return ERANGE;
   if (thread->name[0] != '\0') {
@@ -32,6 +34,7 @@ int pthread_getname_np(pthread_t handle, char* name, size_t size) {
 
 int pthread_getattr_np(pthread_t handle, pthread_attr_t* attributes) {
   Thread* thread = thread_of(handle);
+  if (gone(handle)) return ESRCH;
   if (thread == nullptr) return native::pthread_getattr_np(handle, attributes);
   if (int error = pthread_attr_init(attributes); error != 0) return error;
   pthread_attr_setdetachstate(
@@ -48,6 +51,7 @@ int pthread_getattr_np(pthread_t handle, pthread_attr_t* attributes) {
 
 // All green threads of a hub run where its OS thread may.
 int pthread_setaffinity_np(pthread_t handle, size_t size, const cpu_set_t* set) {
+  if (gone(handle)) return ESRCH;
   if (thread_of(handle) == nullptr) return native::pthread_setaffinity_np(handle, size, set);
   cpu_set_t possible;
   CPU_ZERO(&possible);
@@ -59,30 +63,35 @@ int pthread_setaffinity_np(pthread_t handle, size_t size, const cpu_set_t* set) 
 }
 
 int pthread_getaffinity_np(pthread_t handle, size_t size, cpu_set_t* set) {
+  if (gone(handle)) return ESRCH;
   if (thread_of(handle) == nullptr) return native::pthread_getaffinity_np(handle, size, set);
   std::memset(set, 0, size);
   return sched_getaffinity(0, size, set) < 0 ? errno : 0;
 }
 
 int pthread_getcpuclockid(pthread_t handle, clockid_t* clock) {
+  if (gone(handle)) return ESRCH;
   if (thread_of(handle) == nullptr) return native::pthread_getcpuclockid(handle, clock);
   *clock = CLOCK_THREAD_CPUTIME_ID;  // of the OS thread, whose time all its green threads share
   return 0;
 }
 
 int pthread_getschedparam(pthread_t handle, int* policy, sched_param* parameters) {
+  if (gone(handle)) return ESRCH;
   if (thread_of(handle) == nullptr)
     return native::pthread_getschedparam(handle, policy, parameters);
   return native::pthread_getschedparam(native::pthread_self(), policy, parameters);
 }
 
 int pthread_setschedparam(pthread_t handle, int policy, const sched_param* parameters) {
+  if (gone(handle)) return ESRCH;
   if (thread_of(handle) == nullptr)
     return native::pthread_setschedparam(handle, policy, parameters);
   return policy == SCHED_OTHER && parameters->sched_priority == 0 ? 0 : EPERM;
 }
 
 int pthread_setschedprio(pthread_t handle, int priority) {
+  if (gone(handle)) return ESRCH;
   if (thread_of(handle) == nullptr) return native::pthread_setschedprio(handle, priority);
   return priority == 0 ? 0 : EPERM;
 }
@@ -90,6 +99,7 @@ int pthread_setschedprio(pthread_t handle, int priority) {
 // A signal for a green thread is one for the OS thread that takes the signals.
 int pthread_kill(pthread_t handle, int signal) {
   Thread* thread = thread_of(handle);
+  if (gone(handle)) return ESRCH;
   if (thread == nullptr) return native::pthread_kill(handle, signal);
   if (signal < 0 || signal >= NSIG) return EINVAL;
   if (thread->ended.load(std::memory_order_acquire) != 0 || signal == 0) return 0;
@@ -98,6 +108,7 @@ int pthread_kill(pthread_t handle, int signal) {
 
 int pthread_sigqueue(pthread_t handle, int signal, const sigval value) {
   Thread* thread = thread_of(handle);
+  if (gone(handle)) return ESRCH;
   if (thread == nullptr) return native::pthread_sigqueue(handle, signal, value);
   return native::pthread_sigqueue(main_thread(), signal, value);
 }

@@ -190,6 +190,15 @@ const char* use_tls() noexcept {
 
 bool uses_tls() noexcept { return on; }
 
+__attribute__((noinline)) void in_os_thread(void (*call)(void*) noexcept, void* context) noexcept {
+  core::Hub* hub = on ? core::this_hub : nullptr;
+  Head* mine = here();
+  if (hub == nullptr || hub->thread_pointer == nullptr) return call(context);
+  move_to(hub->thread_pointer);
+  call(context);
+  move_to(mine);
+}
+
 std::ptrdiff_t to_os_thread() noexcept {
   core::Hub* hub = on ? core::this_hub : nullptr;
   if (hub == nullptr || hub->thread_pointer == nullptr) return 0;
@@ -256,6 +265,7 @@ void thread_tls_ended(Thread& thread) noexcept {
 
 const char* use_tls() noexcept { return "not with a sanitizer, nor on this processor"; }
 bool uses_tls() noexcept { return false; }
+void in_os_thread(void (*call)(void*) noexcept, void* context) noexcept { call(context); }
 std::ptrdiff_t to_os_thread() noexcept { return 0; }
 bool thread_tls_make(Thread&) noexcept { return true; }
 void thread_tls_free(Thread&) noexcept {}

@@ -23,6 +23,10 @@ void thread_tls_began(Thread& thread) noexcept;
 void thread_tls_destroy(Thread& thread) noexcept;
 void thread_tls_ended(Thread& thread) noexcept;
 
+// in_os_thread() calls in the OS thread's own block: for what glibc keeps there for the kernel. It
+// may not park.
+void in_os_thread(void (*call)(void* context) noexcept, void* context) noexcept;
+
 // of_os_thread() is the OS thread's one of our own thread_locals, which a green thread has as well
 // as all others: what belongs to a hub. From any thread, and in handlers of signals.
 std::ptrdiff_t to_os_thread() noexcept;

@@ -1,8 +1,10 @@
 // The whole process: fork, exec, exit codes, atexit, signals, and main that leaves first.
+#include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -162,6 +164,28 @@ void spawns() {
   puts("spawns ok");
 }
 
+// What is done by other threads in our stead is done by real ones.
+void fifos() {
+  char folder[] = "/tmp/program-XXXXXX";
+  CHECK(mkdtemp(folder) != nullptr);
+  std::string path = std::string(folder) + "/fifo";
+  CHECK(mkfifo(path.c_str(), 0600) == 0);
+  std::thread reads([&] {
+    int fd = open(path.c_str(), O_RDONLY);
+    char byte = 0;
+    CHECK(fd >= 0 && read(fd, &byte, 1) == 1 && byte == 'x');
+    close(fd);
+  });
+  std::this_thread::sleep_for(2ms);
+  int fd = open(path.c_str(), O_WRONLY);
+  CHECK(fd >= 0 && write(fd, "x", 1) == 1);
+  reads.join();
+  close(fd);
+  unlink(path.c_str());
+  rmdir(folder);
+  puts("fifos ok");
+}
+
 // One waits for its command while another does: each has SIGCHLD back afterwards.
 void commands() {
   std::vector<std::thread> threads;
@@ -236,6 +260,7 @@ int main(int argc, char** argv) {
   std::thread([] { printf("a child's locks: %d\n", child_of(locks)); }).join();
   spawns();
   commands();
+  fifos();
   std::thread([] {
     sigset_t set;
     sigemptyset(&set);

@@ -1,0 +1,34 @@
+#pragma once
+
+// Which thread has a lock whose owner matters and that glibc's word cannot tell: for glibc all
+// green threads of a hub are one. Robust locks, and those that processes share and that know their
+// owner.
+
+#include <cstdint>
+
+namespace fern::monkey {
+
+class Owners {
+ public:
+  enum Whose { Nobodys, Mine, Others };
+
+  Whose whose(const void* lock, std::uint32_t me) noexcept;
+
+  // take() notes that the thread has it, or has it once more. Without memory nothing is noted, and
+  // glibc's word alone counts.
+  void take(void* lock, std::uint32_t me) noexcept;
+
+  // release() is true when that was the last time, or nothing had been noted.
+  bool release(const void* lock) noexcept;
+
+  // any_of() takes one that the thread has out; null when it has none.
+  void* any_of(std::uint32_t me) noexcept;
+
+  // forked() is called in a fork's child.
+  void forked() noexcept;
+};
+
+// Everybody's.
+extern constinit Owners owners;
+
+}  // namespace fern::monkey
