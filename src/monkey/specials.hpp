@@ -8,6 +8,12 @@
 
 #define FERN_EXPORT __attribute__((visibility("default"), used))
 
+// Thread-local storage of green threads: where the machine has it, and no sanitizer is in the way.
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && \
+    !defined(FERN_TSAN)
+#define FERN_WRAPS_DLOPEN
+#endif
+
 extern "C" {
 FERN_EXPORT int fern_wrapped_close(int fd) asm("close");
 FERN_EXPORT int fern_wrapped___close(int fd) asm("__close");
@@ -32,4 +38,8 @@ FERN_EXPORT int fern_wrapped_pclose(FILE* file) asm("pclose");
 // On most machines vfork.cpp writes them in assembler.
 pid_t fern_wrapped_vfork() asm("vfork");
 pid_t fern_wrapped___vfork() asm("__vfork");
+
+#ifdef FERN_WRAPS_DLOPEN
+void* fern_wrapped_dlopen(const char* file, int mode) asm("dlopen");
+#endif
 }

@@ -674,6 +674,9 @@ FERN_REPLACED(int, tss_set, (tss_t key, void* value), (key, value))
 FERN_REPLACED(void, call_once, (once_flag * flag, void (*routine)()), (flag, routine))
 
 FERN_SPECIAL(Threads, syscall)
+#ifdef FERN_WRAPS_DLOPEN
+FERN_SPECIAL(Threads, dlopen)
+#endif
 #endif
 
 #undef FERN_CALL

@@ -7,6 +7,9 @@
 #include "monkey/tls.hpp"
 
 #include "core/hub.hpp"
+#include "monkey/original.hpp"
+#include "monkey/specials.hpp"
+#include "monkey/state.hpp"
 #include "monkey/thread.hpp"
 
 #include <fern/detail/wait_queue.hpp>
@@ -15,18 +18,30 @@
 #include <link.h>
 #include <sys/auxv.h>
 #include <sys/rseq.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <mutex>
 #include <new>
+#include <string>
+#include <string_view>
 #include <vector>
+
+// As the ABI has it.
+struct TlsIndex {
+  std::size_t module;
+  std::size_t offset;
+};
+extern "C" void* __tls_get_addr(TlsIndex*);
 
 namespace fern::monkey {
 
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#ifdef FERN_WRAPS_DLOPEN
 
 namespace {
 
@@ -46,6 +61,7 @@ void* const unallocated = reinterpret_cast<void*>(-1);
 
 // A module's part of every block.
 struct Module {
+  bool operator==(const Module&) const = default;
   std::ptrdiff_t offset;  // from the thread pointer
   const void* image;
   std::size_t image_size;
@@ -64,7 +80,8 @@ Glibc glibc;
 bool on = false;
 
 fern::detail::SpinLock lock;
-std::vector<Head*>* pool = nullptr;  // of blocks whose threads have ended
+std::vector<Head*>* pool = nullptr;    // of blocks whose threads have ended
+std::vector<Head*>* blocks = nullptr;  // all that were made: none is ever freed
 
 Head* here() noexcept {
   Head* pointer;
@@ -90,6 +107,18 @@ std::vector<Module>& modules() {
   return *all;
 }
 
+// Whether a library says that its thread_locals have to be in every block.
+bool needs_static(const dl_phdr_info& info) noexcept {
+  for (int i = 0; i < info.dlpi_phnum; ++i) {
+    if (info.dlpi_phdr[i].p_type != PT_DYNAMIC) continue;
+    auto* entry = reinterpret_cast<const ElfW(Dyn)*>(info.dlpi_addr + info.dlpi_phdr[i].p_vaddr);
+    for (; entry->d_tag != DT_NULL; ++entry) {
+      if (entry->d_tag == DT_FLAGS) return (entry->d_un.d_val & DF_STATIC_TLS) != 0;
+    }
+  }
+  return false;
+}
+
 // What is loaded now. A module that is not in static TLS has no part in a block.
 void look_at_modules() {
   modules().clear();
@@ -97,8 +126,15 @@ void look_at_modules() {
       [](dl_phdr_info* info, std::size_t, void*) {
         for (int i = 0; i < info->dlpi_phnum; ++i) {
           const ElfW(Phdr)& header = info->dlpi_phdr[i];
-          if (header.p_type != PT_TLS || info->dlpi_tls_data == nullptr) continue;
-          auto offset = static_cast<char*>(info->dlpi_tls_data) - reinterpret_cast<char*>(here());
+          if (header.p_type != PT_TLS) continue;
+          void* data = info->dlpi_tls_data;
+          // This thread has not used it yet.
+          if (data == nullptr && needs_static(*info)) {
+            TlsIndex first{info->dlpi_tls_modid, 0};
+            data = __tls_get_addr(&first);
+          }
+          if (data == nullptr) continue;
+          auto offset = static_cast<char*>(data) - reinterpret_cast<char*>(here());
           if (offset >= 0 || offset < -(1 << 20)) continue;
           bool libc = std::strstr(info->dlpi_name, "/libc.so") != nullptr;
           modules().push_back({offset,
@@ -130,13 +166,16 @@ void copy_record(Head* block) noexcept {
   }
 }
 
+void set_up(Head* block, const Module& module) noexcept {
+  char* part = reinterpret_cast<char*>(block) + module.offset;
+  std::memcpy(part, module.image, module.image_size);
+  std::memset(part + module.image_size, 0, module.size - module.image_size);
+}
+
 // As a new thread would find it, but for libc's own part: its caches of memory.
 void renew(Head* block) noexcept {
   for (const Module& module : modules()) {
-    if (module.libc) continue;
-    char* part = reinterpret_cast<char*>(block) + module.offset;
-    std::memcpy(part, module.image, module.image_size);
-    std::memset(part + module.image_size, 0, module.size - module.image_size);
+    if (!module.libc) set_up(block, module);
   }
   auto count = reinterpret_cast<std::size_t>(block->slots[-1].value);
   for (std::size_t i = 1; i <= count; ++i) {
@@ -182,7 +221,8 @@ const char* use_tls() noexcept {
   glibc.record_size = *size;
   look_at_modules();
   pool = new (std::nothrow) std::vector<Head*>;
-  if (pool == nullptr) return "out of memory";
+  blocks = new (std::nothrow) std::vector<Head*>;
+  if (pool == nullptr || blocks == nullptr) return "out of memory";
   core::Hub::around_turns = turn;
   on = true;
   return nullptr;
@@ -219,8 +259,14 @@ bool thread_tls_make(Thread& thread) noexcept {
     renew(block);
   } else {
     block = static_cast<Head*>(glibc.allocate(nullptr));
+    if (block == nullptr) return false;
+    std::lock_guard guard(lock);
+    try {
+      blocks->push_back(block);
+    } catch (...) {
+      return false;
+    }
   }
-  if (block == nullptr) return false;
   thread.tls = block;
   return true;
 }
@@ -235,6 +281,136 @@ void thread_tls_free(Thread& thread) noexcept {
   }
   thread.tls = nullptr;
 }
+
+// --- dlopen -----------------------------------------------------------------------------------
+//
+// A library with thread_locals that have a place in every block gets it from the loader: in those
+// that it knows, of OS threads. Ours get it here. The library's constructors run before that, so
+// they do in the OS thread's block, and what they have made of it becomes their thread's.
+
+namespace {
+
+constinit Original<void*(const char*, int)> libc_dlopen{"dlopen"};
+constinit std::recursive_mutex opening;  // a constructor may open others
+
+class InOsThread {
+ public:
+  InOsThread() noexcept : thread_(self()) {
+    if (thread_ != nullptr && thread_->tls == nullptr) thread_ = nullptr;
+    if (thread_ == nullptr) return;
+    own_ = thread_->tls;
+    go(core::Hub::here()->thread_pointer);
+  }
+  InOsThread(const InOsThread&) = delete;
+  InOsThread& operator=(const InOsThread&) = delete;
+  ~InOsThread() {
+    if (thread_ != nullptr) go(own_);
+  }
+  Head* own() const noexcept { return static_cast<Head*>(own_); }
+
+ private:
+  __attribute__((noinline)) void go(void* block) noexcept {
+    thread_->tls = block;  // where a switch comes back to
+    move_to(block);
+    thread_->hub->use_eh(core::eh_globals());
+  }
+  Thread* thread_;
+  void* own_ = nullptr;
+};
+
+bool is_loaded(const char* file) noexcept {
+  void* handle = libc_dlopen(file, RTLD_LAZY | RTLD_NOLOAD);
+  if (handle != nullptr) dlclose(handle);
+  return handle != nullptr;
+}
+
+// Where the caller's own search path has it: the loader takes us for the caller.
+std::string found_for(const void* caller, const char* file) {
+  Dl_info about;
+  void* map = nullptr;
+  Dl_serinfo size;
+  if (dladdr1(caller, &about, &map, RTLD_DL_LINKMAP) == 0 || map == nullptr ||
+      dlinfo(map, RTLD_DI_SERINFOSIZE, &size) != 0)
+    return file;
+  std::unique_ptr<char[]> room(new char[size.dls_size]);
+  auto& paths = *new (room.get()) Dl_serinfo(size);
+  if (dlinfo(map, RTLD_DI_SERINFOSIZE, &paths) != 0 || dlinfo(map, RTLD_DI_SERINFO, &paths) != 0)
+    return file;
+  for (unsigned i = 0; i < paths.dls_cnt; ++i) {
+    std::string_view folder = (&paths.dls_serpath[0])[i].dls_name;
+    // Before its own folders, which come last, the loader looks into its cache.
+    if (folder.starts_with("/lib") || folder.starts_with("/usr/lib")) break;
+    std::string whole = std::string(folder) + "/" + file;
+    if (access(whole.c_str(), R_OK) == 0) return whole;
+  }
+  return file;
+}
+
+void* open(const char* file, int mode) {
+  std::lock_guard guard(opening);
+  InOsThread there;
+  look_at_modules();
+  std::vector<Module> before = modules();
+  void* handle = libc_dlopen(file, mode);
+  look_at_modules();
+  for (const Module& module : modules()) {
+    if (std::find(before.begin(), before.end(), module) != before.end()) continue;
+    std::lock_guard guard(lock);
+    for (Head* block : *blocks) set_up(block, module);
+    if (there.own() == nullptr) continue;
+    char* part = reinterpret_cast<char*>(here()) + module.offset;
+    std::memcpy(reinterpret_cast<char*>(there.own()) + module.offset, part, module.size);
+    set_up(here(), module);
+  }
+  return handle;
+}
+
+__attribute__((noinline)) void* dlopen_here(const char* file, int mode) {
+  const void* caller = __builtin_return_address(0);
+  try {
+    if (file != nullptr && *file != '\0' && std::strchr(file, '/') == nullptr && !is_loaded(file)) {
+      std::string found = found_for(caller, file);
+      if (void* handle = open(found.c_str(), mode)) return handle;
+    } else if (void* handle = open(file, mode)) {
+      return handle;
+    }
+  } catch (...) {
+  }
+  return libc_dlopen(file, mode);  // so that dlerror() says why in this thread
+}
+
+}  // namespace
+
+// It is jumped to, for the loader looks from where it is called.
+extern "C" __attribute__((visibility("hidden"), used)) void* fern_dlopen_target() noexcept {
+  if (!on || !threads_green()) return reinterpret_cast<void*>(libc_dlopen.get());
+  return reinterpret_cast<void*>(&dlopen_here);
+}
+
+asm(R"(
+  .text
+  .globl dlopen
+  .type dlopen, @function
+dlopen:
+  .cfi_startproc
+  endbr64
+  pushq %rdi
+  .cfi_adjust_cfa_offset 8
+  pushq %rsi
+  .cfi_adjust_cfa_offset 8
+  subq $8, %rsp
+  .cfi_adjust_cfa_offset 8
+  call fern_dlopen_target
+  addq $8, %rsp
+  .cfi_adjust_cfa_offset -8
+  popq %rsi
+  .cfi_adjust_cfa_offset -8
+  popq %rdi
+  .cfi_adjust_cfa_offset -8
+  jmp *%rax
+  .cfi_endproc
+  .size dlopen, . - dlopen
+)");
 
 // Runs in the block of whoever ran before: the hub's turn has not seen the thread yet.
 void thread_tls_began(Thread& thread) noexcept {
