@@ -74,7 +74,8 @@ Handover* Handover::make(int fd, bool close, const std::vector<core::Hub*>& othe
         // Of a hub without a thread nothing is left; any thread may run its messages.
         auto* table = static_cast<FdTable*>(message->hub->fd_table);
         if (table != nullptr) {
-          // After the closer's patience the number may be another descriptor's.
+          // After the closer's patience the number may be another descriptor's. If that ends just
+          // now, all who wait here are still of the old one: nobody begins to while this runs.
           bool late = !message->handover->close_ && message->handover->late_;
           if (late) table->wake_waiters(message->handover->fd_);
           if (!late) table->let_go(message->handover->fd_);
