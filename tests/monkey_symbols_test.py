@@ -63,7 +63,7 @@ EXPLAINED = {
         pthread_rwlock_clockrdlock pthread_rwlock_clockwrlock pthread_barrier_wait pthread_spin_lock pthread_once
         sem_wait sem_timedwait sem_clockwait thrd_join mtx_lock mtx_timedlock cnd_wait cnd_timedwait call_once
         sched_yield thrd_yield flockfile thrd_sleep""".split(), THREADS),
-    **dict.fromkeys("fork posix_spawn posix_spawnp daemon".split(), STARTS),
+    **dict.fromkeys("fork daemon".split(), STARTS),
     **dict.fromkeys("""stat lstat fstat fstatat statx access unlink rename mkdir rmdir opendir readdir readdir_r scandir
         mq_open sem_open""".split(), FOLDERS),
     **dict.fromkeys("warn warnx vwarn vwarnx err errx verr verrx error error_at_line".split(), OUTPUT),
@@ -74,12 +74,8 @@ EXPLAINED = {
     **dict.fromkeys("""getpwnam getpwuid getpwnam_r getpwuid_r getgrnam getgrgid getgrnam_r getgrgid_r getgrouplist
         initgroups getservbyname getservbyport getservbyname_r getservbyport_r getprotobyname getprotobyname_r
         getprotobynumber gethostent getnetbyname getnetbyaddr getrpcbyname getspnam getspnam_r""".split(), DATABASES),
-    "ungetc": "reads nothing",
     "freopen": "opens a file: a FIFO that nobody has opened yet is rare",
     "gets": "is not declared any more",
-    "fseek": "moves in a file",
-    "fseeko": "moves in a file",
-    "rewind": "moves in a file",
     "getpass": "talks to a terminal, to one user",
 }
 

@@ -171,9 +171,6 @@ int ungetc(int c, FILE* file) noexcept { return native::ungetc(c, file); }
 int setvbuf(FILE* file, char* buffer, int mode, std::size_t size) noexcept {
   return native::setvbuf(file, buffer, mode, size);
 }
-int feof(FILE* file) noexcept { return native::feof(file); }
-int ferror(FILE* file) noexcept { return native::ferror(file); }
-void clearerr(FILE* file) noexcept { native::clearerr(file); }
 
 }  // namespace green
 }  // namespace fern::monkey

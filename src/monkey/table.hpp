@@ -491,9 +491,6 @@ FERN_ALIAS(ungetc, _IO_ungetc)
 FERN_CALL(Stdio, int, setvbuf, (FILE * file, char* buffer, int mode, std::size_t size),
           (file, buffer, mode, size))
 FERN_ALIAS(setvbuf, _IO_setvbuf)
-FERN_CALL(Stdio, int, feof, (FILE * file), (file))
-FERN_CALL(Stdio, int, ferror, (FILE * file), (file))
-FERN_CALL(Stdio, void, clearerr, (FILE * file), (file))
 FERN_CALL(Stdio, int, fflush_unlocked, (FILE * file), (file))
 
 // --- Signals

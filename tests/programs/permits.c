@@ -49,7 +49,10 @@ static long futex(int* word, int operation, long value, long value2, int* other,
   return syscall(SYS_futex, word, operation, value, value2, other, value3);
 }
 
+static _Atomic int come;
+
 static void* waits_at_first(void* unused) {
+  ++come;
   CHECK(futex(&words[0], FUTEX_WAIT_PRIVATE, 0, 0, NULL, 0) == 0);
   return unused;
 }
@@ -57,6 +60,7 @@ static void* waits_at_first(void* unused) {
 static void futexes(void) {
   pthread_t threads[3];
   for (int i = 0; i < 3; ++i) CHECK(pthread_create(&threads[i], NULL, waits_at_first, NULL) == 0);
+  while (come < 3) usleep(100);
   usleep(2000);
   CHECK(futex(&words[0], FUTEX_CMP_REQUEUE_PRIVATE, 1, 2, &words[1], 7) == -1 && errno == EAGAIN);
   CHECK(futex(&words[0], FUTEX_CMP_REQUEUE_PRIVATE, -1, 2, &words[1], 0) == -1 && errno == EINVAL);

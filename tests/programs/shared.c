@@ -24,7 +24,8 @@ static struct {
   pthread_barrier_t barrier;
   pthread_rwlock_t rwlock;
   sem_t semaphore;
-  sem_t back;
+  sem_t there;
+  sem_t ticked;
   int value;
   int count;
 }* page;
@@ -69,7 +70,8 @@ static void make_all(void) {
   pthread_rwlockattr_init(&rwlock);
   pthread_rwlockattr_setpshared(&rwlock, PTHREAD_PROCESS_SHARED);
   CHECK(pthread_rwlock_init(&page->rwlock, &rwlock) == 0);
-  CHECK(sem_init(&page->semaphore, 1, 0) == 0 && sem_init(&page->back, 1, 0) == 0);
+  CHECK(sem_init(&page->semaphore, 1, 0) == 0 && sem_init(&page->there, 1, 0) == 0);
+  CHECK(sem_init(&page->ticked, 1, 0) == 0);
 }
 
 static void in_child(void (*work)(void), void (*meanwhile)(void)) {
@@ -204,14 +206,14 @@ static void* waits_beside(void* unused) {
 static void* ticks_beside(void* unused) {
   for (ticks = 0; ticks < 20; ++ticks) usleep(500);
   CHECK(waiting);
-  CHECK(sem_post(&page->back) == 0);
+  CHECK(sem_post(&page->ticked) == 0);
   return unused;
 }
 
 static void wait_beside(void) {
   pthread_t waits_there;
   pthread_t runs;
-  CHECK(sem_wait(&page->back) == 0); /* the child has what we are to wait for */
+  CHECK(sem_wait(&page->there) == 0); /* the child has what we are to wait for */
   waiting = 1;
   CHECK(pthread_create(&waits_there, NULL, waits_beside, NULL) == 0);
   CHECK(pthread_create(&runs, NULL, ticks_beside, NULL) == 0);
@@ -220,9 +222,8 @@ static void wait_beside(void) {
 }
 
 static void wait_until_ticked(void) {
-  CHECK(sem_post(&page->back) == 0);
-  usleep(2000);
-  CHECK(sem_wait(&page->back) == 0);
+  CHECK(sem_post(&page->there) == 0);
+  CHECK(sem_wait(&page->ticked) == 0);
 }
 
 static void child_notifies(void) {
@@ -348,14 +349,15 @@ static void conditions(void) {
 
 static void* locks_robust(void* unused) {
   CHECK(pthread_mutex_lock(&page->robust) == 0);
+  waiting = 1;
   return unused;
 }
 
 static void dies(void) {
-  in_threads(0, NULL);
   pthread_t thread;
+  waiting = 0;
   CHECK(pthread_create(&thread, NULL, locks_robust, NULL) == 0);
-  usleep(3000);
+  while (!waiting) usleep(100);
   raise(SIGKILL);
 }
 
