@@ -11,6 +11,7 @@
 #include "monkey/state.hpp"
 #include "monkey/stream_locks.hpp"
 #include "monkey/thread.hpp"
+#include "monkey/tls.hpp"
 
 #include <fern/greenlet.hpp>
 
@@ -50,6 +51,7 @@ void* serve(void* place) {
 void forked() noexcept {
   lot::forked();
   threads_forked();
+  tls_forked();
   masks_forked();
   owners.forked();
   stream_locks_forked();

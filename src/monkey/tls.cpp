@@ -30,6 +30,7 @@
 #include <new>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 // As the ABI has it.
@@ -299,7 +300,7 @@ class InOsThread {
     if (thread_ != nullptr && thread_->tls == nullptr) thread_ = nullptr;
     if (thread_ == nullptr) return;
     own_ = thread_->tls;
-    go(core::Hub::here()->thread_pointer);
+    go(thread_->hub->thread_pointer);  // in a fork's child too
   }
   InOsThread(const InOsThread&) = delete;
   InOsThread& operator=(const InOsThread&) = delete;
@@ -356,7 +357,9 @@ void* open(const char* file, int mode) {
   for (const Module& module : modules()) {
     if (std::find(before.begin(), before.end(), module) != before.end()) continue;
     std::lock_guard guard(lock);
-    for (Head* block : *blocks) set_up(block, module);
+    for (Head* block : *blocks) {
+      if (block != here()) set_up(block, module);  // which the loader knows, in a fork's child
+    }
     if (there.own() == nullptr) continue;
     char* part = reinterpret_cast<char*>(here()) + module.offset;
     std::memcpy(reinterpret_cast<char*>(there.own()) + module.offset, part, module.size);
@@ -412,6 +415,16 @@ dlopen:
   .size dlopen, . - dlopen
 )");
 
+void tls_forked() noexcept {
+  Thread* thread = self();
+  core::Hub* hub = core::Hub::left();
+  if (!on) return;
+  lock.unlock();
+  ::new (&opening) std::recursive_mutex;
+  if (hub == nullptr || thread == nullptr || thread->tls == nullptr) return;
+  hub->thread_pointer = std::exchange(thread->tls, nullptr);
+}
+
 // Runs in the block of whoever ran before: the hub's turn has not seen the thread yet.
 void thread_tls_began(Thread& thread) noexcept {
   if (thread.tls == nullptr) return;
@@ -441,6 +454,7 @@ void thread_tls_ended(Thread& thread) noexcept {
 
 const char* use_tls() noexcept { return "not with a sanitizer, nor on this processor"; }
 bool uses_tls() noexcept { return false; }
+void tls_forked() noexcept {}
 void in_os_thread(void (*call)(void*) noexcept, void* context) noexcept { call(context); }
 std::ptrdiff_t to_os_thread() noexcept { return 0; }
 bool thread_tls_make(Thread&) noexcept { return true; }

@@ -23,6 +23,10 @@ void thread_tls_began(Thread& thread) noexcept;
 void thread_tls_destroy(Thread& thread) noexcept;
 void thread_tls_ended(Thread& thread) noexcept;
 
+// tls_forked() is called in a fork's child: glibc has made the block of who forked its thread's, so
+// it is the OS thread's from now on.
+void tls_forked() noexcept;
+
 // in_os_thread() calls in the OS thread's own block: for what glibc keeps there for the kernel. It
 // may not park.
 void in_os_thread(void (*call)(void* context) noexcept, void* context) noexcept;

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -22,6 +23,21 @@ static void* uses_it(void* unused) {
     usleep(200);
   }
   return NULL;
+}
+
+/* In a child that the thread makes, too. */
+static void* loads_it_in_a_child(void* unused) {
+  int status = 0;
+  pid_t child = fork();
+  if (child == 0) {
+    void* library = dlopen("libprogram_plugin.so", RTLD_NOW);
+    if (library == NULL) _exit(1);
+    *(void**)&next_number = dlsym(library, "next_number");
+    _exit(next_number() == 78 ? 0 : 2);
+  }
+  CHECK(waitpid(child, &status, 0) == child);
+  CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  return unused;
 }
 
 static void* loads_it(void* unused) {
@@ -52,6 +68,7 @@ int main(void) {
   void* library;
   CHECK(sem_init(&loaded, 0, 0) == 0);
   for (int i = 0; i < 5; ++i) CHECK(pthread_create(&before[i], NULL, uses_it, NULL) == 0);
+  in_threads(1, loads_it_in_a_child);
   usleep(2000);
   CHECK(pthread_create(&thread, NULL, loads_it, NULL) == 0);
   CHECK(pthread_join(thread, &library) == 0);
