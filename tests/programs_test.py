@@ -63,6 +63,11 @@ class Programs(unittest.TestCase):
             text = run([FERN, "run", "--report", "--hubs", str(hubs), PROGRAMS[0]]).stderr
             self.assertRegex(text, rf"fern: \d+ green threads, at most \d+ at once, in {hubs} OS threads")
 
+    def test_the_threads_that_work_on_files_are_ferns_own_and_not_counted(self):
+        program = next(program for program in PROGRAMS if "program_files_" in program)
+        for mode in MODES:
+            self.assertRegex(run([FERN, "run", "--report", *mode, program]).stderr, r"fern: 3 green threads, at most 3")
+
 
 class Command(unittest.TestCase):
     def test_what_follows_the_program_is_its_own(self):

@@ -28,6 +28,7 @@ constexpr std::size_t resolver_threads = 64;
 // Whose job this thread is doing: a Workers::State, by address; null in other threads.
 thread_local const void* serving = nullptr;
 
+// An OS thread, also where the program's own threads are green.
 int start_thread(void* (*body)(void*), void* argument) noexcept {
   base::SignalsBlocked blocked;
   pthread_attr_t attributes;

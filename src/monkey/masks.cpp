@@ -134,7 +134,7 @@ void masks_forked() noexcept {
 
 namespace replaced {
 
-// In a handler the mask is the OS thread's, until it returns.
+// In a native scope the mask is the OS thread's, and in a handler, whose end restores it.
 int pthread_sigmask(int how, const sigset_t* set, sigset_t* old) {
   core::Hub* hub = core::Hub::left();
   bool green =
