@@ -43,9 +43,8 @@
 // wide output to one that others fill at the same moment.
 //
 // Locks of green threads: those that processes share work, but a robust one of these is not freed
-// by the end of a green thread, nor does a raw futex(2) wait see another process. A recursive lock
-// of code that is not wrapped (linked statically, or libc's own) knows OS threads alone: it lets
-// all green threads of a hub in.
+// by the end of a green thread. A recursive lock of code that is not wrapped (linked statically, or
+// libc's own) knows OS threads alone: it lets all green threads of a hub in.
 //
 // What cannot be wrapped: calls that libc makes to itself (the calls that wait inside are wrapped
 // as a whole where that is possible), inline system calls, programs

@@ -1,12 +1,14 @@
 // syscall(SYS_futex, ...), which libstdc++ makes for guards of statics, futures, latches and atomic
 // waits, and which is inlined into programs. FUTEX_PRIVATE_FLAG or not, those who wait are looked
-// for in this process; a wake-up that is not private goes to the kernel as well.
+// for in this process; a wake-up that is not private goes to the kernel as well. Who waits at a word
+// that another process may change looks at it again and again: nothing else would tell.
 
 #include "monkey/futex.hpp"
 
 #include "base/real.hpp"
 #include "monkey/green.hpp"
 #include "monkey/lot.hpp"
+#include "monkey/shared_memory.hpp"
 #include "monkey/state.hpp"
 #include "monkey/thread.hpp"
 #include "monkey/times.hpp"
@@ -26,11 +28,31 @@ long failed(int error) noexcept {
   return -1;
 }
 
-long wait(const Word& word, std::uint32_t expected, Deadline limit, std::uint32_t bits) {
+// As lot::wait, for a word that is not private. Most are private all the same.
+int wait_for_others(const Word& word, std::uint32_t expected, Deadline limit, lot::End end,
+                    std::uint32_t bits) noexcept {
+  using std::chrono::milliseconds;
+  Deadline began = std::chrono::steady_clock::now();
+  Sharing sharing = known_sharing(&word);
+  milliseconds nap(sharing == Sharing::Shared ? 1 : 10);
+  for (;;) {
+    Deadline soon;
+    if (sharing != Sharing::Private) soon = nap;
+    int error = lot::wait(word, expected, "futex()", std::min(soon, limit), end, bits);
+    if (error != ETIMEDOUT || limit.expired()) return error;
+    sharing = sharing_of(&word, began);
+    if (word.load(std::memory_order_seq_cst) != expected) return 0;
+    nap = sharing == Sharing::Shared ? std::min(nap * 2, milliseconds(20)) : milliseconds(1000);
+  }
+}
+
+long wait(const Word& word, std::uint32_t expected, Deadline limit, std::uint32_t bits,
+          bool is_private) {
   if (bits == 0) return failed(EINVAL);
   // No cancellation point: those who wait here do so in functions that may not be left.
   auto end = self() != nullptr ? lot::End::Ignore : lot::End::Refuse;
-  int error = lot::wait(word, expected, "futex()", limit, end, bits);
+  int error = is_private ? lot::wait(word, expected, "futex()", limit, end, bits)
+                         : wait_for_others(word, expected, limit, end, bits);
   if (error == 0) return 0;
   return failed(error == ECANCELED ? EINTR : error);
 }
@@ -148,7 +170,7 @@ long green_futex(long address, long operation, long value, long time, long addre
           error != 0)
         return failed(error);
       auto bits = command == FUTEX_WAIT ? lot::any : static_cast<std::uint32_t>(value3);
-      return wait(*word, static_cast<std::uint32_t>(value), limit, bits);
+      return wait(*word, static_cast<std::uint32_t>(value), limit, bits, is_private);
     }
     case FUTEX_WAKE:
     case FUTEX_WAKE_BITSET: {

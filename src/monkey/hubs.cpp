@@ -7,6 +7,7 @@
 #include "monkey/lot.hpp"
 #include "monkey/masks.hpp"
 #include "monkey/owners.hpp"
+#include "monkey/shared_memory.hpp"
 #include "monkey/spin_watch.hpp"
 #include "monkey/state.hpp"
 #include "monkey/stream_locks.hpp"
@@ -54,6 +55,7 @@ void forked() noexcept {
   tls_forked();
   masks_forked();
   owners.forked();
+  sharing_forked();
   stream_locks_forked();
   places[0].hub.store(core::Hub::left(), std::memory_order_relaxed);
   places[0].thread = native::pthread_self();
