@@ -16,10 +16,15 @@
 
 #include <fern/greenlet.hpp>
 
+#include <dlfcn.h>
+#include <link.h>
+
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <new>
+#include <string>
 
 namespace fern::monkey {
 namespace {
@@ -117,11 +122,30 @@ void use_hubs(unsigned count) noexcept {
   wanted.store(count == 0 ? 1 : count > most_hubs ? most_hubs : count, std::memory_order_relaxed);
 }
 
-bool spawns_green() noexcept {
+namespace {
+
+// libgomp's threads wait by system calls that it makes itself, which would block all of a hub.
+bool waits_past_us(void* (*start)(void*)) noexcept {
+  dl_find_object found{};
+  if (_dl_find_object(reinterpret_cast<void*>(start), &found) != 0) return false;
+  const char* name = found.dlfo_link_map->l_name;
+  if (name == nullptr || std::strstr(name, "/libgomp.so") == nullptr) return false;
+  static constinit std::atomic<bool> told{false};
+  if (!told.exchange(true, std::memory_order_relaxed)) {
+    std::string text = std::string("fern: the threads of ") + name +
+                       " stay OS threads: they wait by system calls of its own\n";
+    real::write_all(2, text.data(), text.size());
+  }
+  return true;
+}
+
+}  // namespace
+
+bool spawns_green(void* (*start)(void*)) noexcept {
   if (base::native_depth != 0) return false;
   core::Hub* hub = core::Hub::here();
-  if (hub != nullptr) return !hub->on_own_stack();
-  return in_main_thread();
+  bool ours = hub != nullptr ? !hub->on_own_stack() : in_main_thread();
+  return ours && !waits_past_us(start);
 }
 
 bool start_somewhere(Thread& thread, void (*body)(Thread*) noexcept) {

@@ -15,8 +15,8 @@ namespace fern::monkey {
 struct Thread;
 
 // spawns_green() asks whether a thread that the caller makes is to be green: not in a native scope,
-// nor from a thread of the library's own.
-bool spawns_green() noexcept;
+// nor from a thread of the library's own, nor where it begins in libgomp.
+bool spawns_green(void* (*start)(void*)) noexcept;
 
 // start_somewhere() starts the thread's greenlet, which calls body; false when memory is out.
 bool start_somewhere(Thread& thread, void (*body)(Thread*) noexcept);

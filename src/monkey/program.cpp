@@ -9,7 +9,10 @@
 
 #include <fern/monkey.hpp>
 
+#include <fcntl.h>
 #include <link.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -83,11 +86,15 @@ void warn_of_thread_locals() {
   real::write_all(2, text.data(), text.size());
 }
 
-// Fern marks what it is linked into by an ELF note.
-bool carries_fern() {
-  bool found = false;
+// Fern marks what it is linked into by an ELF note; so does the linker of Go.
+bool has_note_of(const std::string& owner) {
+  struct Search {
+    const std::string& owner;
+    bool found = false;
+  } search{owner};
   dl_iterate_phdr(
-      [](dl_phdr_info* info, std::size_t, void* found) {
+      [](dl_phdr_info* info, std::size_t, void* context) {
+        auto& search = *static_cast<Search*>(context);
         for (int i = 0; i < info->dlpi_phnum; ++i) {
           const ElfW(Phdr)& header = info->dlpi_phdr[i];
           if (header.p_type != PT_NOTE) continue;
@@ -96,27 +103,45 @@ bool carries_fern() {
           while (at + sizeof(ElfW(Nhdr)) <= end) {
             auto* note = reinterpret_cast<const ElfW(Nhdr)*>(at);
             const char* name = at + sizeof *note;
-            if (note->n_namesz == 5 && std::memcmp(name, "Fern", 5) == 0) {
-              *static_cast<bool*>(found) = true;
+            if (std::string(name, ::strnlen(name, note->n_namesz)) == search.owner) {
+              search.found = true;
             }
             at = name + ((note->n_namesz + 3) & ~3u) + ((note->n_descsz + 3) & ~3u);
           }
         }
         return 1;  // the program is the first
       },
-      &found);
-  return found;
+      &search);
+  return search.found;
+}
+
+// Programs close their stderr before they exit, and may have opened something else by that number.
+int report_to = -1;
+struct stat report_file {};
+pid_t began_as = 0;
+
+void keep_stderr() noexcept {
+  constexpr int out_of_the_way = 200;
+  report_to = real::fcntl(2, F_DUPFD_CLOEXEC, out_of_the_way);
+  if (report_to < 0) report_to = 2;
+  ::fstat(report_to, &report_file);
+  began_as = ::getpid();
 }
 
 void say_at_exit() {
   ThreadCounts threads = thread_counts();
+  if (threads.made == 0 && ::getpid() != began_as) return;  // a child that has none
+  struct stat now {};
+  if (::fstat(report_to, &now) != 0 || now.st_dev != report_file.st_dev ||
+      now.st_ino != report_file.st_ino)
+    return;
   std::string text = "fern: " + std::to_string(threads.made) + " green threads, at most " +
                      std::to_string(threads.peak) + " at once, in " +
                      std::to_string(base::thread_count()) + " OS threads; " +
                      std::to_string(all_switches()) + " switches; " +
                      std::to_string(green_calls.load()) + " calls that could wait, " +
                      std::to_string(native_blocks.load()) + " that had to block natively\n";
-  real::write_all(2, text.data(), text.size());
+  real::write_all(report_to, text.data(), text.size());
 }
 
 __attribute__((constructor)) void begin() {
@@ -124,11 +149,16 @@ __attribute__((constructor)) void begin() {
   if (asked == nullptr) return;
   std::string text = asked;
   forget_request();
+  if (has_note_of("Go")) {
+    std::fprintf(stderr, "fern run: %s is a Go program, whose threads wait past libc: it runs natively\n",
+                 program_invocation_name);
+    return;
+  }
   try {
     Options options = Options::everything();
     options.hubs = hubs_in(text);
     options.tls = asks_for(text, "tls");
-    if (carries_fern()) {
+    if (has_note_of("Fern")) {
       throw std::logic_error("the program carries a static Fern of its own, which has hubs apart");
     }
     patch_all(options);
@@ -137,7 +167,10 @@ __attribute__((constructor)) void begin() {
     std::fprintf(stderr, "fern run: %s\n", error.what());
     _exit(125);
   }
-  if (asks_for(text, "report")) std::atexit(say_at_exit);
+  if (asks_for(text, "report")) {
+    keep_stderr();
+    std::atexit(say_at_exit);
+  }
 }
 
 }  // namespace

@@ -236,7 +236,7 @@ void no_longer_single_threaded() noexcept { __libc_single_threaded = 0; }
 
 int pthread_create(pthread_t* handle, const pthread_attr_t* attributes, void* (*start)(void*),
                    void* argument) {
-  if (!spawns_green()) return native::pthread_create(handle, attributes, start, argument);
+  if (!spawns_green(start)) return native::pthread_create(handle, attributes, start, argument);
   Attributes wanted(attributes);
   Thread* thread = take_record();
   if (thread == nullptr) return EAGAIN;
