@@ -68,6 +68,17 @@ class Programs(unittest.TestCase):
         for mode in MODES:
             self.assertRegex(run([FERN, "run", "--report", *mode, program]).stderr, r"fern: 3 green threads, at most 3")
 
+    def test_what_cannot_be_green_runs_natively_and_is_told(self):
+        for name, sentence in {
+            "static": "is linked statically: it runs natively",
+            "openmp": "libgomp.so.1 stay OS threads",
+        }.items():
+            program = next(program for program in PROGRAMS if f"program_{name}_" in program)
+            self.assertIn(sentence, run([FERN, "run", program]).stderr)
+
+    def test_the_report_comes_though_the_program_closes_its_stderr(self):
+        self.assertIn("green threads, at most", run([FERN, "run", "--report", "sort", "/dev/null"]).stderr)
+
 
 class Command(unittest.TestCase):
     def test_what_follows_the_program_is_its_own(self):
