@@ -59,8 +59,9 @@ class Programs(unittest.TestCase):
         self.assertIn("program_spins", frame)
 
     def test_all_threads_run_in_as_many_os_threads_as_there_are_hubs(self):
+        program = next(program for program in PROGRAMS if "program_c11_" in program)
         for hubs in (1, 2):
-            text = run([FERN, "run", "--report", "--hubs", str(hubs), PROGRAMS[0]]).stderr
+            text = run([FERN, "run", "--report", "--hubs", str(hubs), program]).stderr
             self.assertRegex(text, rf"fern: \d+ green threads, at most \d+ at once, in {hubs} OS threads")
 
     def test_the_threads_that_work_on_files_are_ferns_own_and_not_counted(self):
@@ -75,6 +76,12 @@ class Programs(unittest.TestCase):
         }.items():
             program = next(program for program in PROGRAMS if f"program_{name}_" in program)
             self.assertIn(sentence, run([FERN, "run", program]).stderr)
+
+    def test_queues_of_the_kernel_are_refused_and_that_is_told_once(self):
+        script = "import ctypes; c = ctypes.CDLL(None); print(c.io_setup(1, None), c.io_uring_queue_init(1, None, 0))"
+        result = run([FERN, "run", sys.executable, "-c", script])
+        self.assertEqual(result.stdout, "-38 -38\n")
+        self.assertEqual(result.stderr.count("io_uring and Linux AIO are refused"), 1)
 
     def test_the_report_comes_though_the_program_closes_its_stderr(self):
         self.assertIn("green threads, at most", run([FERN, "run", "--report", "sort", "/dev/null"]).stderr)

@@ -75,9 +75,9 @@ bool changes_rights(const fs::path& program) {
 
 void tell_if_native(const std::string& program) {
   fs::path file = found_in_path(program);
-  const char* why = is_static(file)         ? "is linked statically"
+  const char* why = is_static(file)        ? "is linked statically"
                     : changes_rights(file) ? "is set-user-ID or set-group-ID"
-                                            : nullptr;
+                                           : nullptr;
   if (why != nullptr) fmt::print(stderr, "fern run: {} {}: it runs natively\n", program, why);
 }
 

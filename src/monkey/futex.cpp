@@ -1,7 +1,7 @@
 // syscall(SYS_futex, ...), which libstdc++ makes for guards of statics, futures, latches and atomic
 // waits, and which is inlined into programs. FUTEX_PRIVATE_FLAG or not, those who wait are looked
-// for in this process; a wake-up that is not private goes to the kernel as well. Who waits at a word
-// that another process may change looks at it again and again: nothing else would tell.
+// for in this process; a wake-up that is not private goes to the kernel as well. Who waits at a
+// word that another process may change looks at it again and again: nothing else would tell.
 
 #include "monkey/futex.hpp"
 

@@ -117,7 +117,7 @@ bool has_note_of(const std::string& owner) {
 
 // Programs close their stderr before they exit, and may have opened something else by that number.
 int report_to = -1;
-struct stat report_file {};
+struct stat report_file{};
 pid_t began_as = 0;
 
 void keep_stderr() noexcept {
@@ -131,7 +131,7 @@ void keep_stderr() noexcept {
 void say_at_exit() {
   ThreadCounts threads = thread_counts();
   if (threads.made == 0 && ::getpid() != began_as) return;  // a child that has none
-  struct stat now {};
+  struct stat now{};
   if (::fstat(report_to, &now) != 0 || now.st_dev != report_file.st_dev ||
       now.st_ino != report_file.st_ino)
     return;
@@ -150,7 +150,8 @@ __attribute__((constructor)) void begin() {
   std::string text = asked;
   forget_request();
   if (has_note_of("Go")) {
-    std::fprintf(stderr, "fern run: %s is a Go program, whose threads wait past libc: it runs natively\n",
+    std::fprintf(stderr,
+                 "fern run: %s is a Go program, whose threads wait past libc: it runs natively\n",
                  program_invocation_name);
     return;
   }

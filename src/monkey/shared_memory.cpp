@@ -66,9 +66,8 @@ bool look(std::vector<Range>& into) {
 
 bool has(const void* address) noexcept {
   auto at = reinterpret_cast<std::uintptr_t>(address);
-  return std::any_of(shared.begin(), shared.end(), [at](const Range& range) {
-    return range.begin <= at && at < range.end;
-  });
+  return std::any_of(shared.begin(), shared.end(),
+                     [at](const Range& range) { return range.begin <= at && at < range.end; });
 }
 
 }  // namespace
