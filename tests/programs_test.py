@@ -83,6 +83,13 @@ class Programs(unittest.TestCase):
         self.assertEqual(result.stdout, "-38 -38\n")
         self.assertEqual(result.stderr.count("io_uring and Linux AIO are refused"), 1)
 
+    def test_thread_locals_that_are_loaded_before_the_first_thread_are_named(self):
+        script = (
+            "import ctypes, threading; ctypes.CDLL('libgomp.so.1'); t = threading.Thread(target=int); t.start(); t.join()"
+        )
+        text = run([FERN, "run", sys.executable, "-c", script]).stderr
+        self.assertRegex(text, "share the thread_local variables of .*libgomp")
+
     def test_the_report_comes_though_the_program_closes_its_stderr(self):
         self.assertIn("green threads, at most", run([FERN, "run", "--report", "sort", "/dev/null"]).stderr)
 

@@ -80,6 +80,7 @@ bool open_all() noexcept {
   } catch (...) {
     return false;
   }
+  if (before_first_thread != nullptr) before_first_thread();
   pthread_atfork(nullptr, nullptr, forked);
   watch_for_spins();
   unsigned count = 1;
@@ -117,6 +118,8 @@ bool spawn_here(Thread& thread, void (*body)(Thread*) noexcept) noexcept {
 }
 
 }  // namespace
+
+void (*before_first_thread)() = nullptr;
 
 void use_hubs(unsigned count) noexcept {
   wanted.store(count == 0 ? 1 : count > most_hubs ? most_hubs : count, std::memory_order_relaxed);

@@ -14,6 +14,9 @@ namespace fern::monkey {
 
 struct Thread;
 
+// Called, where set, when the first green thread is about to be made.
+extern void (*before_first_thread)();
+
 // spawns_green() asks whether a thread that the caller makes is to be green: not in a native scope,
 // nor from a thread of the library's own, nor where it begins in libgomp.
 bool spawns_green(void* (*start)(void*)) noexcept;

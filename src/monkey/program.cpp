@@ -20,6 +20,7 @@
 #include <cstring>
 #include <exception>
 #include <initializer_list>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -77,12 +78,16 @@ std::vector<std::string> with_thread_locals() {
   return found;
 }
 
+// Told at the start, and again of what has been loaded when the first thread is made.
 void warn_of_thread_locals() {
-  std::vector<std::string> objects = with_thread_locals();
-  if (objects.empty()) return;
-  std::string text = "fern run: green threads share the thread_local variables of";
-  for (const std::string& object : objects) text += " " + object;
-  text += "; --tls gives each its own\n";
+  static auto& told = *new std::set<std::string>;
+  std::string text;
+  for (const std::string& object : with_thread_locals()) {
+    if (told.insert(object).second) text += " " + object;
+  }
+  if (text.empty()) return;
+  text = "fern run: green threads share the thread_local variables of" + text +
+         "; --tls gives each its own\n";
   real::write_all(2, text.data(), text.size());
 }
 
@@ -163,7 +168,10 @@ __attribute__((constructor)) void begin() {
       throw std::logic_error("the program carries a static Fern of its own, which has hubs apart");
     }
     patch_all(options);
-    if (!options.tls) warn_of_thread_locals();
+    if (!options.tls) {
+      warn_of_thread_locals();
+      before_first_thread = warn_of_thread_locals;
+    }
   } catch (const std::exception& error) {
     std::fprintf(stderr, "fern run: %s\n", error.what());
     _exit(125);
