@@ -7,10 +7,9 @@
 #include "monkey/tls.hpp"
 
 #include "core/hub.hpp"
-#include "monkey/original.hpp"
 #include "monkey/specials.hpp"
-#include "monkey/state.hpp"
 #include "monkey/thread.hpp"
+#include "monkey/tls_blocks.hpp"
 
 #include <fern/detail/wait_queue.hpp>
 
@@ -18,18 +17,13 @@
 #include <link.h>
 #include <sys/auxv.h>
 #include <sys/rseq.h>
-#include <unistd.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <memory>
 #include <mutex>
 #include <new>
-#include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -43,6 +37,10 @@ extern "C" void* __tls_get_addr(TlsIndex*);
 namespace fern::monkey {
 
 #ifdef FERN_WRAPS_DLOPEN
+
+using tls::here;
+using tls::Module;
+using tls::move_to;
 
 namespace {
 
@@ -60,16 +58,6 @@ struct Slot {
 };
 void* const unallocated = reinterpret_cast<void*>(-1);
 
-// A module's part of every block.
-struct Module {
-  bool operator==(const Module&) const = default;
-  std::ptrdiff_t offset;  // from the thread pointer
-  const void* image;
-  std::size_t image_size;
-  std::size_t size;
-  bool libc;  // its caches stay with the block
-};
-
 struct Glibc {
   void* (*allocate)(void*) = nullptr;
   void (*init_ctype)() = nullptr;
@@ -81,31 +69,20 @@ Glibc glibc;
 bool on = false;
 
 fern::detail::SpinLock lock;
-std::vector<Head*>* pool = nullptr;    // of blocks whose threads have ended
-std::vector<Head*>* blocks = nullptr;  // all that were made: none is ever freed
-
-Head* here() noexcept {
-  Head* pointer;
-  asm("movq %%fs:0, %0" : "=r"(pointer));
-  return pointer;
-}
-
-void move_to(void* pointer) noexcept { asm volatile("wrfsbase %0" : : "r"(pointer) : "memory"); }
+std::vector<Head*>* pool = nullptr;      // of blocks whose threads have ended
+std::vector<Head*>* blocks = nullptr;    // all that were made: none is ever freed
+std::vector<Module>* modules = nullptr;  // as last seen
+std::uint64_t unloadings = 0;            // when that was
 
 template <class T>
 T& in(Head* block, T& of_this_thread) noexcept {
-  auto offset = reinterpret_cast<char*>(&of_this_thread) - reinterpret_cast<char*>(here());
+  auto offset = reinterpret_cast<char*>(&of_this_thread) - here();
   return *reinterpret_cast<T*>(reinterpret_cast<char*>(block) + offset);
 }
 
 template <class Function>
 void find(Function*& function, const char* name) noexcept {
   function = reinterpret_cast<Function*>(dlsym(RTLD_DEFAULT, name));
-}
-
-std::vector<Module>& modules() {
-  static auto* all = new std::vector<Module>;
-  return *all;
 }
 
 // Whether a library says that its thread_locals have to be in every block.
@@ -120,36 +97,37 @@ bool needs_static(const dl_phdr_info& info) noexcept {
   return false;
 }
 
-// What is loaded now. A module that is not in static TLS has no part in a block.
-void look_at_modules() {
-  modules().clear();
+std::uint64_t count_unloadings() noexcept {
+  std::uint64_t count = 0;
   dl_iterate_phdr(
-      [](dl_phdr_info* info, std::size_t, void*) {
-        for (int i = 0; i < info->dlpi_phnum; ++i) {
-          const ElfW(Phdr)& header = info->dlpi_phdr[i];
-          if (header.p_type != PT_TLS) continue;
-          void* data = info->dlpi_tls_data;
-          // This thread has not used it yet.
-          if (data == nullptr && needs_static(*info)) {
-            TlsIndex first{info->dlpi_tls_modid, 0};
-            data = __tls_get_addr(&first);
-          }
-          if (data == nullptr) continue;
-          auto offset = static_cast<char*>(data) - reinterpret_cast<char*>(here());
-          if (offset >= 0 || offset < -(1 << 20)) continue;
-          bool libc = std::strstr(info->dlpi_name, "/libc.so") != nullptr;
-          modules().push_back({offset,
-                               reinterpret_cast<const void*>(info->dlpi_addr + header.p_vaddr),
-                               header.p_filesz, header.p_memsz, libc});
-        }
-        return 0;
+      [](dl_phdr_info* info, std::size_t, void* count) {
+        *static_cast<std::uint64_t*>(count) = info->dlpi_subs;
+        return 1;
       },
-      nullptr);
+      &count);
+  return count;
+}
+
+void look_at_modules() {
+  std::uint64_t count = count_unloadings();
+  std::vector<Module> now = tls::loaded();
+  std::lock_guard guard(lock);
+  modules->swap(now);
+  unloadings = count;
+}
+
+// The image of what has been unloaded is not there any more.
+void look_again_if_unloaded() {
+  std::uint64_t count = count_unloadings();
+  std::unique_lock guard(lock);
+  bool same = count == unloadings;
+  guard.unlock();
+  if (!same) look_at_modules();
 }
 
 // Makes the record of a fresh block this thread's.
 void copy_record(Head* block) noexcept {
-  Head* mine = here();
+  auto* mine = reinterpret_cast<Head*>(here());
   Slot* slots = block->slots;
   std::memcpy(block, mine, glibc.record_size);
   block->slots = slots;
@@ -167,16 +145,14 @@ void copy_record(Head* block) noexcept {
   }
 }
 
-void set_up(Head* block, const Module& module) noexcept {
-  char* part = reinterpret_cast<char*>(block) + module.offset;
-  std::memcpy(part, module.image, module.image_size);
-  std::memset(part + module.image_size, 0, module.size - module.image_size);
-}
-
 // As a new thread would find it, but for libc's own part: its caches of memory.
 void renew(Head* block) noexcept {
-  for (const Module& module : modules()) {
-    if (!module.libc) set_up(block, module);
+  look_again_if_unloaded();
+  {
+    std::lock_guard guard(lock);
+    for (const Module& module : *modules) {
+      if (!module.libc) tls::set_up(block, module);
+    }
   }
   auto count = reinterpret_cast<std::size_t>(block->slots[-1].value);
   for (std::size_t i = 1; i <= count; ++i) {
@@ -189,7 +165,7 @@ void renew(Head* block) noexcept {
 
 // The hub calls this around each turn of a greenlet.
 void turn(core::Hub& hub, const core::Greenlet* next) noexcept {
-  static thread_local constinit Head* own = nullptr;
+  static thread_local constinit char* own = nullptr;
   if (next == nullptr) {
     // The OS thread's block is known to the hub's own turn alone.
     move_to(hub.thread_pointer);
@@ -206,6 +182,50 @@ void turn(core::Hub& hub, const core::Greenlet* next) noexcept {
 
 }  // namespace
 
+// A module that is not in static TLS has no part in a block.
+std::vector<Module> tls::loaded() {
+  std::vector<Module> found;
+  dl_iterate_phdr(
+      [](dl_phdr_info* info, std::size_t, void* context) {
+        auto& all = *static_cast<std::vector<Module>*>(context);
+        for (int i = 0; i < info->dlpi_phnum; ++i) {
+          const ElfW(Phdr)& header = info->dlpi_phdr[i];
+          if (header.p_type != PT_TLS) continue;
+          void* data = info->dlpi_tls_data;
+          // This thread has not used it yet.
+          if (data == nullptr && needs_static(*info)) {
+            TlsIndex first{info->dlpi_tls_modid, 0};
+            data = __tls_get_addr(&first);
+          }
+          if (data == nullptr) continue;
+          auto offset = static_cast<char*>(data) - here();
+          if (offset >= 0 || offset < -(1 << 20)) continue;
+          bool libc = std::strstr(info->dlpi_name, "/libc.so") != nullptr;
+          all.push_back({offset, reinterpret_cast<const void*>(info->dlpi_addr + header.p_vaddr),
+                         header.p_filesz, header.p_memsz, libc});
+        }
+        return 0;
+      },
+      &found);
+  return found;
+}
+
+void tls::set_up(void* block, const Module& module) noexcept {
+  char* part = static_cast<char*>(block) + module.offset;
+  std::memcpy(part, module.image, module.image_size);
+  std::memset(part + module.image_size, 0, module.size - module.image_size);
+}
+
+void tls::set_up_late(const std::vector<Module>& late) {
+  look_at_modules();
+  std::lock_guard guard(lock);
+  for (const Module& module : late) {
+    for (Head* block : *blocks) {
+      if (reinterpret_cast<char*>(block) != here()) set_up(block, module);
+    }
+  }
+}
+
 const char* use_tls() noexcept {
   constexpr unsigned long fsgsbase = 2;
   if ((getauxval(AT_HWCAP2) & fsgsbase) == 0) {
@@ -220,10 +240,11 @@ const char* use_tls() noexcept {
     return "this glibc does not offer what is needed to make it";
   }
   glibc.record_size = *size;
-  look_at_modules();
   pool = new (std::nothrow) std::vector<Head*>;
   blocks = new (std::nothrow) std::vector<Head*>;
-  if (pool == nullptr || blocks == nullptr) return "out of memory";
+  modules = new (std::nothrow) std::vector<Module>;
+  if (pool == nullptr || blocks == nullptr || modules == nullptr) return "out of memory";
+  look_at_modules();
   core::Hub::around_turns = turn;
   on = true;
   return nullptr;
@@ -233,7 +254,7 @@ bool uses_tls() noexcept { return on; }
 
 __attribute__((noinline)) void in_os_thread(void (*call)(void*) noexcept, void* context) noexcept {
   core::Hub* hub = on ? core::this_hub : nullptr;
-  Head* mine = here();
+  char* mine = here();
   if (hub == nullptr || hub->thread_pointer == nullptr) return call(context);
   move_to(hub->thread_pointer);
   call(context);
@@ -243,7 +264,7 @@ __attribute__((noinline)) void in_os_thread(void (*call)(void*) noexcept, void* 
 std::ptrdiff_t to_os_thread() noexcept {
   core::Hub* hub = on ? core::this_hub : nullptr;
   if (hub == nullptr || hub->thread_pointer == nullptr) return 0;
-  return static_cast<char*>(hub->thread_pointer) - reinterpret_cast<char*>(here());
+  return static_cast<char*>(hub->thread_pointer) - here();
 }
 
 bool thread_tls_make(Thread& thread) noexcept {
@@ -283,144 +304,12 @@ void thread_tls_free(Thread& thread) noexcept {
   thread.tls = nullptr;
 }
 
-// --- dlopen -----------------------------------------------------------------------------------
-//
-// A library with thread_locals that have a place in every block gets it from the loader: in those
-// that it knows, of OS threads. Ours get it here. The library's constructors run before that, so
-// they do in the OS thread's block, and what they have made of it becomes their thread's.
-
-namespace {
-
-constinit Original<void*(const char*, int)> libc_dlopen{"dlopen"};
-constinit std::recursive_mutex opening;  // a constructor may open others
-
-class InOsThread {
- public:
-  InOsThread() noexcept : thread_(self()) {
-    if (thread_ != nullptr && thread_->tls == nullptr) thread_ = nullptr;
-    if (thread_ == nullptr) return;
-    own_ = thread_->tls;
-    go(thread_->hub->thread_pointer);  // in a fork's child too
-  }
-  InOsThread(const InOsThread&) = delete;
-  InOsThread& operator=(const InOsThread&) = delete;
-  ~InOsThread() {
-    if (thread_ != nullptr) go(own_);
-  }
-  Head* own() const noexcept { return static_cast<Head*>(own_); }
-
- private:
-  __attribute__((noinline)) void go(void* block) noexcept {
-    thread_->tls = block;  // where a switch comes back to
-    move_to(block);
-    thread_->hub->use_eh(core::eh_globals());
-  }
-  Thread* thread_;
-  void* own_ = nullptr;
-};
-
-bool is_loaded(const char* file) noexcept {
-  void* handle = libc_dlopen(file, RTLD_LAZY | RTLD_NOLOAD);
-  if (handle != nullptr) dlclose(handle);
-  return handle != nullptr;
-}
-
-// Where the caller's own search path has it: the loader takes us for the caller.
-std::string found_for(const void* caller, const char* file) {
-  Dl_info about;
-  void* map = nullptr;
-  Dl_serinfo size;
-  if (dladdr1(caller, &about, &map, RTLD_DL_LINKMAP) == 0 || map == nullptr ||
-      dlinfo(map, RTLD_DI_SERINFOSIZE, &size) != 0)
-    return file;
-  std::unique_ptr<char[]> room(new char[size.dls_size]);
-  auto& paths = *new (room.get()) Dl_serinfo(size);
-  if (dlinfo(map, RTLD_DI_SERINFOSIZE, &paths) != 0 || dlinfo(map, RTLD_DI_SERINFO, &paths) != 0)
-    return file;
-  for (unsigned i = 0; i < paths.dls_cnt; ++i) {
-    std::string_view folder = (&paths.dls_serpath[0])[i].dls_name;
-    // Before its own folders, which come last, the loader looks into its cache.
-    if (folder.starts_with("/lib") || folder.starts_with("/usr/lib")) break;
-    std::string whole = std::string(folder) + "/" + file;
-    if (access(whole.c_str(), R_OK) == 0) return whole;
-  }
-  return file;
-}
-
-void* open(const char* file, int mode) {
-  std::lock_guard guard(opening);
-  InOsThread there;
-  look_at_modules();
-  std::vector<Module> before = modules();
-  void* handle = libc_dlopen(file, mode);
-  look_at_modules();
-  for (const Module& module : modules()) {
-    if (std::find(before.begin(), before.end(), module) != before.end()) continue;
-    std::lock_guard guard(lock);
-    for (Head* block : *blocks) {
-      if (block != here()) set_up(block, module);  // which the loader knows, in a fork's child
-    }
-    if (there.own() == nullptr) continue;
-    char* part = reinterpret_cast<char*>(here()) + module.offset;
-    std::memcpy(reinterpret_cast<char*>(there.own()) + module.offset, part, module.size);
-    set_up(here(), module);
-  }
-  return handle;
-}
-
-__attribute__((noinline)) void* dlopen_here(const char* file, int mode) {
-  const void* caller = __builtin_return_address(0);
-  try {
-    if (file != nullptr && *file != '\0' && std::strchr(file, '/') == nullptr && !is_loaded(file)) {
-      std::string found = found_for(caller, file);
-      if (void* handle = open(found.c_str(), mode)) return handle;
-    } else if (void* handle = open(file, mode)) {
-      return handle;
-    }
-  } catch (...) {
-  }
-  return libc_dlopen(file, mode);  // so that dlerror() says why in this thread
-}
-
-}  // namespace
-
-// It is jumped to, for the loader looks from where it is called.
-extern "C" __attribute__((visibility("hidden"), used)) void* fern_dlopen_target() noexcept {
-  if (!on || !threads_green()) return reinterpret_cast<void*>(libc_dlopen.get());
-  return reinterpret_cast<void*>(&dlopen_here);
-}
-
-asm(R"(
-  .text
-  .globl dlopen
-  .type dlopen, @function
-dlopen:
-  .cfi_startproc
-  endbr64
-  pushq %rdi
-  .cfi_adjust_cfa_offset 8
-  pushq %rsi
-  .cfi_adjust_cfa_offset 8
-  subq $8, %rsp
-  .cfi_adjust_cfa_offset 8
-  call fern_dlopen_target
-  addq $8, %rsp
-  .cfi_adjust_cfa_offset -8
-  popq %rsi
-  .cfi_adjust_cfa_offset -8
-  popq %rdi
-  .cfi_adjust_cfa_offset -8
-  jmp *%rax
-  .cfi_endproc
-  .size dlopen, . - dlopen
-)");
-
 void tls_forked() noexcept {
   Thread* thread = self();
   core::Hub* hub = core::Hub::left();
   if (!on) return;
   lock.unlock();
-  ::new (&opening) std::recursive_mutex;
+  tls::late_libraries_forked();
   if (hub == nullptr || thread == nullptr || thread->tls == nullptr) return;
   hub->thread_pointer = std::exchange(thread->tls, nullptr);
 }

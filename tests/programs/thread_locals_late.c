@@ -56,6 +56,8 @@ static void* loads_it(void* unused) {
   return library;
 }
 
+static void* does_nothing(void* unused) { return unused; }
+
 static void in_threads(int count, void* (*start)(void*)) {
   pthread_t threads[10];
   for (int i = 0; i < count; ++i) CHECK(pthread_create(&threads[i], NULL, start, NULL) == 0);
@@ -76,6 +78,9 @@ int main(void) {
   in_threads(10, uses_it);
   in_threads(10, uses_it);
   CHECK(next_number() == 77);
+  CHECK(dlclose(library) == 0 && dlclose(library) == 0);
+  in_threads(10, does_nothing);
+  CHECK(dlopen("libprogram_plugin.so", RTLD_NOW | RTLD_NOLOAD) == NULL);
   puts("thread_locals of late libraries ok");
   return 0;
 }
