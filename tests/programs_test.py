@@ -49,14 +49,19 @@ class Programs(unittest.TestCase):
             if not any(f"program_{name}_" in program for name in ONLY_GREEN):
                 self.assertEqual(run([program]).returncode, 0, program)
 
-    def test_one_that_spins_on_a_flag_is_named(self):
+    def test_one_that_spins_on_a_flag_is_named_in_whichever_hub(self):
         program = next(program for program in PROGRAMS if "program_spins_" in program)
-        with subprocess.Popen([FERN, "run", program, "flag"], stderr=subprocess.PIPE, text=True) as spinning:
-            line = spinning.stderr.readline()
-            frame = spinning.stderr.readline()
-            spinning.kill()
-        self.assertIn("has run for a second and let no other green thread run", line)
-        self.assertIn("program_spins", frame)
+        for arguments in (
+            [program, "flag"],
+            ["--hubs", "2", program, "for-ever"],
+            ["--hubs", "2", "--tls", program, "for-ever"],
+        ):
+            with subprocess.Popen([FERN, "run", *arguments], stderr=subprocess.PIPE, text=True) as spinning:
+                line = spinning.stderr.readline()
+                frame = spinning.stderr.readline()
+                spinning.kill()
+            self.assertIn("has run for a second and let no other green thread run", line, arguments)
+            self.assertIn("program_spins", frame, arguments)
 
     def test_all_threads_run_in_as_many_os_threads_as_there_are_hubs(self):
         program = next(program for program in PROGRAMS if "program_c11_" in program)

@@ -50,6 +50,7 @@ void* serve(void* place) {
   ++hub.main().shields;  // nobody ends it
   mine.hub.store(&hub, std::memory_order_release);
   core::Hub::External external(hub);  // others send it threads
+  watch_this_hub();
   for (;;) hub.try_park("green threads");
 }
 
@@ -88,7 +89,7 @@ bool open_all() noexcept {
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
-    for (int own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT})
+    for (int own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, spin_signal})
       sigdelset(&all, own);
     native::pthread_sigmask(SIG_SETMASK, &all, &before);
     int error = native::pthread_create(&places[count].thread, nullptr, serve, &places[count]);

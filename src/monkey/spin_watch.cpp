@@ -3,10 +3,11 @@
 #include "base/real.hpp"
 #include "core/hub.hpp"
 #include "monkey/green.hpp"
-#include "monkey/hubs.hpp"
 #include "monkey/thread.hpp"
+#include "monkey/tls.hpp"
 
 #include <execinfo.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -17,11 +18,15 @@ namespace {
 
 constexpr long seconds = 1;
 
-// By default it is ignored: a program that resets or awaits all signals is not hurt.
-constexpr int number = SIGURG;
+// Set before there is another hub.
+constinit bool watching = false;
 
-std::uint64_t seen_switches = 0;
-bool told = false;
+// Of a hub, in its thread.
+struct Watch {
+  std::uint64_t switches = 0;
+  bool told = false;
+};
+__attribute__((tls_model("initial-exec"))) constinit thread_local Watch watch_here;
 
 // In a handler: no memory is taken. backtrace() has been called before, so that what it loads is
 // there.
@@ -40,16 +45,17 @@ void tell(core::Hub& hub) noexcept {
   if (count > ours) backtrace_symbols_fd(frames + ours, count - ours, 2);
 }
 
-void on_tick(int) noexcept {
+void on_tick(int, siginfo_t* info, void*) noexcept {
   int saved = errno;
   core::Hub* hub = core::Hub::here();
-  if (hub != nullptr && hub == first_hub() && !hub->on_own_stack()) {
+  if (info->si_code == SI_TIMER && hub != nullptr && !hub->on_own_stack()) {
+    Watch& watch = of_os_thread(watch_here);
     std::uint64_t now = hub->switches();
-    if (now != seen_switches) {
-      seen_switches = now;
-      told = false;
-    } else if (!told) {
-      told = true;
+    if (now != watch.switches) {
+      watch.switches = now;
+      watch.told = false;
+    } else if (!watch.told) {
+      watch.told = true;
       tell(*hub);
     }
   }
@@ -62,14 +68,22 @@ void watch_for_spins() noexcept {
   void* frame[1];
   backtrace(frame, 1);
   struct sigaction action{};
-  action.sa_handler = on_tick;
-  action.sa_flags = SA_RESTART | SA_ONSTACK;
-  if (native::sigaction(number, &action, nullptr) != 0) return;
+  if (native::sigaction(spin_signal, nullptr, &action) != 0 || action.sa_handler != SIG_DFL) return;
+  action.sa_sigaction = on_tick;
+  action.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
+  if (native::sigaction(spin_signal, &action, nullptr) != 0) return;
+  watching = true;
+  watch_this_hub();
+}
+
+void watch_this_hub() noexcept {
+  if (!watching) return;
   sigevent event{};
-  event.sigev_notify = SIGEV_SIGNAL;
-  event.sigev_signo = number;
+  event.sigev_notify = SIGEV_THREAD_ID;
+  event.sigev_signo = spin_signal;
+  event._sigev_un._tid = gettid();
   timer_t timer{};
-  if (timer_create(CLOCK_PROCESS_CPUTIME_ID, &event, &timer) != 0) return;
+  if (timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &timer) != 0) return;
   itimerspec each{};
   each.it_interval.tv_sec = each.it_value.tv_sec = seconds;
   timer_settime(timer, 0, &each, nullptr);

@@ -104,6 +104,17 @@ int main(int argc, char** argv) {
     other.join();
     return 0;
   }
+  // In the second hub, if there are two.
+  if (argc > 1 && std::strcmp(argv[1], "for-ever") == 0) {
+    std::thread first([] {});
+    std::thread second([] {
+      while (!flag) {
+      }
+    });
+    first.join();
+    second.join();
+    return 0;
+  }
   on_trylock();
   on_yield();
   on_epoll();
