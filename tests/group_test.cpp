@@ -489,7 +489,7 @@ TEST_F(GroupTest, AnotherThreadIsRefused) {
 }
 
 TEST_F(GroupTest, TheChildOfAForkHasNoMembersButTheOneThatForked) {
-  if (!fern::testing::children_may_switch) GTEST_SKIP();
+  if (!fern::testing::children_may_switch) GTEST_SKIP() << "TSan's child of a fork may not switch";
   Group group;
   group.spawn(wait_forever);
   auto added = fern::spawn(wait_forever);

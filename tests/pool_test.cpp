@@ -326,7 +326,7 @@ TEST_F(PoolTest, TheHubsOwnStackMaySpawnButNotWait) {
 }
 
 TEST_F(PoolTest, TheChildOfAForkHasItsPlacesFree) {
-  if (!fern::testing::children_may_switch) GTEST_SKIP();
+  if (!fern::testing::children_may_switch) GTEST_SKIP() << "TSan's child of a fork may not switch";
   GreenPool pool(2);
   fill(pool);
   EXPECT_TRUE(fern::testing::succeeded(fern::testing::in_child([&] {

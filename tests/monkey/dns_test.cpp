@@ -232,6 +232,7 @@ class MonkeyDnsByCAres : public MonkeyDns {
     try {
       fern::monkey::patch_all({.resolver = fern::monkey::Resolver::CAres});
     } catch (const std::logic_error& error) {
+      ASSERT_NE(std::string(error.what()).find("built without c-ares"), std::string::npos);
       GTEST_SKIP() << error.what();
     }
     MonkeyDns::SetUp();
