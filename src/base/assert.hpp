@@ -8,7 +8,8 @@
 
 namespace fern::base {
 
-[[noreturn]] FERN_INTERNAL void assertion_failed(const char* what, const char* file, int line) noexcept;
+[[noreturn]] FERN_INTERNAL void assertion_failed(const char* what, const char* file,
+                                                 int line) noexcept;
 
 }  // namespace fern::base
 
