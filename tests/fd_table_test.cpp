@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "children.hpp"
 #include "descriptors.hpp"
 #include "fern/errors.hpp"
 #include "fern/greenlet.hpp"
@@ -222,6 +223,21 @@ TEST_F(FdTableTest, AShortRecvFromAStreamMarksItDrainedUntilTheNextReadiness) {
   EXPECT_EQ(recv(pair.a, 1), "m");
   EXPECT_FALSE(table.find(pair.a)->would_block());  // as much as asked: there may be more
   EXPECT_EQ(recv(pair.a), "ore");
+}
+
+TEST_F(FdTableTest, WhatAChildReleasesGoesOnInTheParent) {
+  if (!fern::testing::children_may_switch) GTEST_SKIP() << "TSan's child of a fork may not switch";
+  Pair pair;
+  auto reader = fern::spawn([&] { return recv(pair.a); });
+  fern::sleep(1ms);
+  EXPECT_EQ(fern::testing::in_child([&] {
+              io::release(pair.a);
+              fern::sleep(1ms);
+              return 0;
+            }),
+            0);
+  send(pair.b, "hello");
+  EXPECT_EQ(reader.get(), "hello");
 }
 
 TEST_F(FdTableTest, AKillEndsTheWaitAndStaysPending) {

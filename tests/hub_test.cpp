@@ -257,6 +257,29 @@ TEST_F(HubTest, WhoIsDuePassesALongLineOfThoseThatTakeLong) {
   EXPECT_TRUE(std::ranges::is_sorted(order));
 }
 
+TEST_F(HubTest, ThoseWhoAreDueAgainAndAgainKeepNoLineStanding) {
+  auto compute = [](std::chrono::milliseconds time) {
+    auto until = std::chrono::steady_clock::now() + time;
+    while (std::chrono::steady_clock::now() < until) {
+    }
+  };
+  bool over = false;
+  std::vector<fern::Greenlet<void>> sleepers;
+  for (int i = 0; i < 2; ++i) {
+    sleepers.push_back(fern::spawn([&] {
+      while (!over) {
+        fern::sleep(1ms);
+        compute(2ms);
+      }
+    }));
+  }
+  std::vector<fern::Greenlet<void>> line;
+  for (int i = 0; i < 40; ++i) line.push_back(fern::spawn([&] { compute(1ms); }));
+  fern::joinall(line);
+  over = true;
+  fern::joinall(sleepers);
+}
+
 TEST_F(HubTest, WhoIsDueStandsInAShortLine) {
   std::vector<int> order;
   std::vector<fern::Greenlet<void>> all;

@@ -194,6 +194,42 @@ TEST_F(LoopTest, AGhostIsToldApartFromWhatIsWatchedUnderItsNumber) {
   ghost.fd = -1;
 }
 
+TEST_F(LoopTest, AGhostIsToldApartFromWhatHasItsNumberAndItsWatch) {
+  Loop loop;
+  Watched watch(loop);
+  int duplicate = ::dup(watch.fd);
+  watch.arm(fern::core::readable);
+  ::close(watch.fd);
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+  ASSERT_EQ(ends[0], watch.fd);
+  EXPECT_EQ(watch.arm(fern::core::readable | fern::core::writable), 0);
+  watch.arm(fern::core::readable);
+  loop.poll(false, never);
+  auto until = fern::base::now_ns() + 1'000'000;
+  loop.poll(true, until);
+  EXPECT_GE(fern::base::now_ns(), until);
+  EXPECT_EQ(watch.times, 0);
+  ::close(ends[1]);
+  ::close(duplicate);
+}
+
+TEST_F(LoopTest, AWatchThatOthersHaveClosedMakesWayForTheNextWithItsNumber) {
+  Loop loop;
+  Watched stale(loop);
+  stale.arm(fern::core::readable);
+  ::close(stale.fd);
+  Watched fresh(loop);
+  ASSERT_EQ(fresh.fd, stale.fd);
+  EXPECT_EQ(fresh.arm(fern::core::readable), 0);
+  EXPECT_NE(stale.last & fern::core::errored, 0U);
+  EXPECT_FALSE(stale.watched());
+  stale.end();
+  stale.fd = -1;
+  loop.poll(true, never);
+  EXPECT_EQ(fresh.times, 1);
+}
+
 TEST_F(LoopTest, AReaderIsToldOfAPipeWithoutWriter) {
   Loop loop;
   std::deque<Watched> all;

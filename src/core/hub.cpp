@@ -267,9 +267,14 @@ void Hub::run() noexcept {
 // ones the queue is one line.
 void Hub::let_first(Greenlet& last) noexcept {
   Greenlet* due = last.next;
+  if (due == nullptr || switches_ < passes_at_) return;
   const Greenlet* place = head_;
-  for (int i = 0; i < long_line && place != &last; ++i) place = place->next;
-  if (due == nullptr || place == &last) return;
+  for (int i = 1; i < long_line && place != &last; ++i) place = place->next;
+  if (place == &last) return;
+  // Then the line has as many turns: those who sleep again and again would keep it standing.
+  std::uint64_t count = 0;
+  for (const Greenlet* each = due; each != nullptr; each = each->next) ++count;
+  passes_at_ = switches_ + 2 * count;
   last.next = nullptr;
   tail_->next = head_;
   head_ = due;
@@ -280,6 +285,7 @@ void Hub::turn() noexcept {
   if (forked_) [[unlikely]]
     after_fork();
   switches_ += granted_ - budget_;
+  budget_ = granted_;
   bool look = true;   // at the loop
   bool slow = false;  // those who had turns since the last one here
   if (head_ != nullptr) {
@@ -301,18 +307,18 @@ void Hub::turn() noexcept {
   take_posts();
   if (forked_) [[unlikely]]
     after_fork();
+  look |= head_ == nullptr;
+  if (look) told_ = 0;
   if (head_ == nullptr) {
-    told_ = 0;
-    granted_ = std::min(granted_, first_granted);
+    budget_ = granted_ = first_granted;
     rest();
   } else if (look) {
-    told_ = 0;
     loop_->poll(false, never);
   }
   take_posts();
   // After descriptors and posts: an operation that is due together with its deadline wins.
   std::int64_t now = base::now_ns();
-  Greenlet* last = slow ? tail_ : nullptr;
+  Greenlet* last = slow && head_ != nullptr ? tail_ : nullptr;
   timers_.expire(now, enough_timers);
   if (last != nullptr) [[unlikely]]
     let_first(*last);

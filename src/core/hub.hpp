@@ -210,7 +210,7 @@ class Hub final : public fern::Hub {
     Extension* next = nullptr;
     Extension* previous = nullptr;
     virtual void ended() noexcept = 0;  // detached, in the hub's thread, before the loop goes
-    virtual void forked() noexcept {}   // in a child, where no watch may be touched yet
+    virtual void forked() noexcept {}   // in a child; the loop is the parent's yet
 
    protected:
     ~Extension() = default;
@@ -323,6 +323,7 @@ class Hub final : public fern::Hub {
   std::int64_t polled_at_ = 0;         // and at the loop
   std::uint64_t polled_switches_ = 0;  // how many switches there had been then
   std::size_t told_ = 0;               // how many it woke
+  std::uint64_t passes_at_ = 0;        // who is due may pass a line from so many switches on
   std::int64_t trim_at_ = 0;
   std::uint64_t polls_ = 0;
   std::size_t greenlets_ = 0;

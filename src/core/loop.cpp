@@ -76,6 +76,7 @@ struct Loop::State {
   int enter(Watch& watch, int fd, Watch::Ready ready) noexcept;
   void leave(Watch& watch) noexcept;
   int fill(bool tell) noexcept;
+  void refill(bool tell) noexcept;  // for a loop at work
   int ask(Watch& watch, unsigned readiness) noexcept;
   bool take_out(int fd) noexcept;
   void renew() noexcept;
@@ -91,6 +92,12 @@ int Loop::State::enter(Watch& watch, int fd, Watch::Ready ready) noexcept {
     if (count >= events.size()) events.resize(std::max<std::size_t>(64, 2 * count));
   } catch (const std::bad_alloc&) {
     return ENOMEM;
+  }
+  if (Watch* stale = watches[place]; stale != nullptr) {
+    // Closed by others, and we have got its number.
+    Watch::Ready told = stale->ready;
+    leave(*stale);
+    told(*stale, readable | writable | errored);
   }
   watch.fd = fd;
   watch.ready = ready;
@@ -115,7 +122,13 @@ int Loop::State::ask(Watch& watch, unsigned readiness) noexcept {
   int operation = watch.armed == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
   if (real::epoll_ctl(set, operation, watch.fd, &event) < 0) {
     if (errno != EEXIST && errno != ENOENT) return errno;
-    operation = errno == EEXIST ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+    operation = EPOLL_CTL_MOD;
+    if (errno == ENOENT) {
+      // Closed by others: what may be left of it in the set is not this one.
+      watch.tag = ++tags;
+      event = event_of(watch, readiness);
+      operation = EPOLL_CTL_ADD;
+    }
     if (real::epoll_ctl(set, operation, watch.fd, &event) < 0) return errno;
   }
   watch.armed = static_cast<std::uint8_t>(readiness);
@@ -135,6 +148,7 @@ bool Loop::State::take_out(int fd) noexcept {
 // asked. The last errno.
 int Loop::State::fill(bool tell) noexcept {
   int error = 0;
+  haunted = false;
   for (Watch* watch : watches) {
     if (watch == nullptr || watch->armed == 0) continue;
     epoll_event event = event_of(*watch, watch->armed);
@@ -144,6 +158,13 @@ int Loop::State::fill(bool tell) noexcept {
     if (tell) watch->ready(*watch, readable | writable | errored);
   }
   return error;
+}
+
+void Loop::State::refill(bool tell) noexcept {
+  fill(tell);
+  for (Own* own : {&wakes, &timer, &libuv}) {
+    FERN_ASSERT(own->armed != 0, "fern::core::Loop: the system refuses to wait");
+  }
 }
 
 // 0, or an errno and nothing is open.
@@ -196,7 +217,10 @@ Loop::Loop() : state_(new State) {
   base::NativeScope native;
   if (int error = uv_loop_init(&state_->uv); error != 0) fail(-error);
   int error = state_->open();
-  if (error == 0) error = state_->fill(false);
+  if (error == 0) {
+    error = state_->fill(false);
+    if (error != 0) state_->close();
+  }
   if (error != 0) {
     uv_loop_close(&state_->uv);
     fail(error);
@@ -222,12 +246,12 @@ Loop::~Loop() {
 void Loop::State::renew() noexcept {
   int fresh = real::epoll_create1(EPOLL_CLOEXEC);
   if (fresh < 0) return;
-  haunted = false;
   // Under the old number: its own may be the one whose callers are about to learn that it is
   // closed.
-  real::dup3(fresh, set, O_CLOEXEC);
+  bool replaced = real::dup3(fresh, set, O_CLOEXEC) >= 0;
   real::close(fresh);
-  fill(true);
+  haunted = !replaced;
+  if (replaced) refill(true);
 }
 
 void Loop::State::tell(Watch& watch, std::uint32_t events) noexcept {
@@ -283,6 +307,8 @@ void Loop::poll(bool block, std::int64_t deadline) noexcept {
   }
   int ready = real::epoll_wait(state.set, state.events.data(),
                                static_cast<int>(state.events.size()), block ? -1 : 0);
+  FERN_ASSERT(ready >= 0 || errno == EINTR,
+              "fern::core::Loop::poll(): somebody has closed the loop's descriptors");
   if (ready > 0) state.collect(static_cast<std::size_t>(ready));
 }
 
@@ -329,9 +355,14 @@ Loop::Signal* Loop::listen(int number, void* owner, Raised raised) noexcept {
     errno = ENOMEM;
     return nullptr;
   }
-  uv_signal_init(&state_->uv, &signal->handle);
+  int error = uv_signal_init(&state_->uv, &signal->handle);
+  if (error != 0) {
+    delete signal;
+    errno = -error;
+    return nullptr;
+  }
   signal->handle.data = signal;
-  int error = uv_signal_start(
+  error = uv_signal_start(
       &signal->handle,
       [](uv_signal_t* handle, int raised_number) {
         auto* self = static_cast<Signal*>(handle->data);
@@ -355,7 +386,7 @@ void Loop::unlisten(Signal& signal) noexcept {
 }
 
 // The eventfd and the timerfd are shared with the parent: a child that read them would take the
-// parent's wake-ups. Nothing runs here but system calls: this may be a small stack.
+// parent's wake-ups. Little runs here: this may be a small stack.
 void Loop::forked() noexcept {
   base::NativeScope native;
   State& state = *state_;
@@ -363,7 +394,7 @@ void Loop::forked() noexcept {
   state.close();
   state.uv_waits = true;
   FERN_ASSERT(state.open() == 0, "fern::core::Loop::forked(): cannot make a hub");
-  state.fill(false);
+  state.refill(false);
 }
 
 }  // namespace fern::core

@@ -115,8 +115,8 @@ FdTable::~FdTable() {
 }
 
 // The greenlets that waited do not exist in the child, and their stacks may be used again. A
-// descriptor that the child has closed since must not be armed in its new loop, and may be taken
-// out of the parent's, where its number means nothing now.
+// descriptor that the child has closed since must not be armed in its new loop. The old one's set
+// is the parent's as well.
 void FdTable::forked() noexcept {
   {
     std::lock_guard lock(tables().mutex);
@@ -131,6 +131,7 @@ void FdTable::forked() noexcept {
       if (!entry.watched()) continue;
       bool same = FdSlot::find(entry.fd)->load().generation() == entry.generation;
       if (!same || real::fcntl(entry.fd, F_GETFD, 0) < 0) {
+        entry.armed = 0;  // the set is still the parent's
         hub_.loop().unwatch(entry);
         entry = {};
       }
@@ -241,7 +242,9 @@ int FdTable::arm(FdWaiter& waiter) noexcept {
 __attribute__((noinline)) int FdTable::arm_owned(FdEntry& entry, std::uint8_t direction) noexcept {
   core::Loop& loop = hub_.loop();
   if (!entry.watched()) return loop.watch(entry, entry.fd, direction, on_ready);
-  return loop.arm(entry, entry.armed | direction);
+  int error = loop.arm(entry, entry.armed | direction);
+  if (error != 0) wake_waiters(entry.fd);  // nothing tells them any more
+  return error;
 }
 
 // The set tells one event and then nothing: ask for what everybody wants who still waits.

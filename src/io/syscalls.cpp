@@ -76,7 +76,7 @@ auto green(int fd, Direction direction, const char* what, Deadline deadline, Cal
   return green(fd, direction, what, deadline, false, call, call);
 }
 
-// Null for one that this hub has never waited for.
+// Null where this hub has waited for none near it, all zeros for one that it has never waited for.
 FdEntry* entry_of(int fd) noexcept {
   FdTable* table = FdTable::here();
   return table == nullptr ? nullptr : table->find(fd);
