@@ -4,6 +4,8 @@
 #include "monkey/green.hpp"
 #include "monkey/stream_flags.hpp"
 
+#include <stdio_ext.h>
+
 #include <algorithm>
 #include <climits>
 #include <cstdlib>
@@ -176,6 +178,18 @@ int fflush_unlocked(FILE* file) noexcept { return green::fflush(file); }
 }  // namespace fern::monkey::green
 
 namespace fern::monkey {
+namespace {
+
+// drain() before the FILE is closed: what cannot be written is lost.
+bool finish(FILE* file) noexcept {
+  if (file->_mode > 0 ? flush_wide(file, "fclose()") : drain(file, "fclose()")) return true;
+  int error = errno;
+  __fpurge(file);
+  errno = error;
+  return false;
+}
+
+}  // namespace
 
 int close_drained(FILE* file, int (*close)(FILE*)) noexcept {
   int saved = errno;

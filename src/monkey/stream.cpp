@@ -13,7 +13,6 @@
 
 #include <fcntl.h>
 #include <limits.h>
-#include <stdio_ext.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -28,8 +27,7 @@ bool bytes_that_wait(const FILE* file) noexcept {
 
 bool ready(int fd, short events) noexcept {
   int saved = errno;
-  pollfd one{fd, events, 0};
-  bool is = real::poll(&one, 1, 0) != 0;
+  bool is = io::ready_now(fd, events) == 0;
   errno = saved;
   return is;
 }
@@ -258,14 +256,6 @@ bool drain(FILE* file, const char* what) noexcept {
   return true;
 }
 
-bool finish(FILE* file) noexcept {
-  if (file->_mode > 0 ? flush_wide(file, "fclose()") : drain(file, "fclose()")) return true;
-  int error = errno;
-  __fpurge(file);
-  errno = error;
-  return false;
-}
-
 bool wait_to_write(FILE* file, const char* what) noexcept {
   if (!no_file_on_disk(file)) return true;
   if (file->_mode > 0) return flush_wide(file, what);
@@ -273,6 +263,12 @@ bool wait_to_write(FILE* file, const char* what) noexcept {
 }
 
 namespace {
+
+// As libc does before the first byte; it writes nothing, for there is nothing yet.
+void get_buffer(FILE* file) noexcept {
+  Locked lock(file);
+  if (!is(file, putting)) native::__overflow(file, EOF);
+}
 
 // Into the buffer, and no farther.
 std::size_t put(FILE* file, const char* data, std::size_t size) noexcept {
@@ -308,22 +304,20 @@ std::size_t write_out(FILE* file, const char* data, std::size_t size, const char
   fair();
   Turn turn(file, Direction::Write);
   if (!turn.come()) return 0;
-  std::size_t done = 0;
-  if (!is(file, putting | unbuffered | line_buffered)) {
-    // The first byte goes into the buffer in any case, and gets it made.
-    done = native::fwrite(data, 1, 1, file);
-    if (done == 0) return 0;
+  // Threads of other hubs may write meanwhile: what fits is one call of libc's.
+  if (!bytes_that_wait(file) || nonblocking(file->_fileno)) {
+    return native::fwrite(data, 1, size, file);
   }
-  Kind kind = file->_fileno >= 0 ? kind_of(file->_fileno) : Kind::Unknown;
+  if (!is(file, unbuffered | line_buffered)) get_buffer(file);
+  std::size_t done = 0;
+  Kind kind = kind_of(file->_fileno);
   std::size_t at_once = std::min<std::size_t>(PIPE_BUF, surely_taken(kind));
   // Pipes and sockets say themselves that they are full. Others are asked before.
   bool says_full = kind == Kind::Pipe || kind == Kind::Socket;
-  bool fits = size - done <= room(file) || (!says_full && pending(file) + size - done <= at_once &&
-                                            file->_fileno >= 0 && ready(file->_fileno, POLLOUT));
-  if (fits || !bytes_that_wait(file) || nonblocking(file->_fileno)) {
-    return done + native::fwrite(data + done, 1, size - done, file);
-  }
-  if (says_full && !is(file, putting)) native::__overflow(file, EOF);  // gets a buffer
+  bool fits = size <= room(file) ||
+              (!says_full && pending(file) + size <= at_once && ready(file->_fileno, POLLOUT));
+  if (fits) return native::fwrite(data, 1, size, file);
+  if (says_full) get_buffer(file);
   if (says_full && is(file, line_buffered) && is(file, putting) && has_buffer(file)) {
     return write_lines(file, data, size, what);
   }

@@ -70,8 +70,6 @@ bool drain(FILE* file, const char* what) noexcept;
 // close_drained() writes what the FILE has in its buffer and calls close: what cannot be written is
 // lost, with EOF and its errno, and the FILE goes whatever happens.
 int close_drained(FILE* file, int (*close)(FILE*)) noexcept;
-// finish() is drain() before the FILE is closed: what cannot be written is lost.
-bool finish(FILE* file) noexcept;
 
 // room() is how many bytes the buffer takes without being written.
 std::size_t room(const FILE* file) noexcept;

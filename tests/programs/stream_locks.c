@@ -60,6 +60,33 @@ static void excludes(void) {
   printf("%d whole lines\n", count);
 }
 
+/* A FILE that nobody has written to yet has no buffer. */
+static pthread_barrier_t all;
+
+static void* begins(void* unused) {
+  (void)unused;
+  pthread_barrier_wait(&all);
+  CHECK(fputs("one two\n", file) >= 0);
+  return NULL;
+}
+
+static void begin(void) {
+  char line[32];
+  pthread_t threads[4];
+  CHECK(pthread_barrier_init(&all, NULL, 4) == 0);
+  for (int i = 0; i < 100; ++i) {
+    file = tmpfile();
+    CHECK(file != NULL);
+    for (int j = 0; j < 4; ++j) CHECK(pthread_create(&threads[j], NULL, begins, NULL) == 0);
+    for (int j = 0; j < 4; ++j) CHECK(pthread_join(threads[j], NULL) == 0);
+    rewind(file);
+    while (fgets(line, sizeof line, file) != NULL) CHECK(strcmp(line, "one two\n") == 0);
+    fclose(file);
+  }
+  CHECK(pthread_barrier_destroy(&all) == 0);
+  puts("first lines ok");
+}
+
 static sem_t step;
 
 static void* cannot(void* unused) {
@@ -163,6 +190,7 @@ static void cookies(void) {
 
 int main(void) {
   excludes();
+  begin();
   tries();
   waits();
   cookies();
