@@ -44,7 +44,7 @@ class Bytes {
     std::array<char, 64> earlier;
     std::size_t count = std::min(unused - given_, earlier.size());
     count = native::fread(earlier.data(), 1, count, cookie);
-    while (count > 0) std::ungetc(static_cast<unsigned char>(earlier[--count]), file_);
+    while (count > 0) native::ungetc(static_cast<unsigned char>(earlier[--count]), file_);
   }
 
  private:
@@ -68,7 +68,7 @@ class Cookie {
     file_ = fopencookie(&source, "r", calls);
     if (file_ == nullptr) return;
     __fsetlocking(file_, FSETLOCKING_BYCALLER);
-    std::setvbuf(file_, room_, _IOFBF, sizeof room_);
+    native::setvbuf(file_, room_, _IOFBF, sizeof room_);
   }
   Cookie(const Cookie&) = delete;
   Cookie& operator=(const Cookie&) = delete;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -53,6 +54,47 @@ static void* in_read(void* fd) {
   char byte;
   if (read((int)(long)fd, &byte, 1) < 0) return NULL;
   return NULL;
+}
+
+/* Two at one FILE: the first lets the second in, and cancels it before that runs. (In two hubs
+ * either may get what comes.) */
+static FILE* numbers;
+static sem_t scanned;
+
+static void* scans(void* unused) {
+  int number;
+  (void)unused;
+  while (fscanf(numbers, "%d", &number) == 1) continue;
+  return NULL;
+}
+
+static void* scans_and_cancels(void* other) {
+  int number = 0;
+  CHECK(fscanf(numbers, "%d", &number) == 1);
+  CHECK(pthread_cancel(*(pthread_t*)other) == 0);
+  CHECK(sem_post(&scanned) == 0);
+  return NULL;
+}
+
+static void two_scan(void) {
+  pthread_t first, second;
+  void* result;
+  int ends[2];
+  CHECK(pipe(ends) == 0 && sem_init(&scanned, 0, 0) == 0);
+  numbers = fdopen(ends[0], "r");
+  CHECK(numbers != NULL);
+  CHECK(pthread_create(&first, NULL, scans_and_cancels, &second) == 0);
+  usleep(20000);
+  CHECK(pthread_create(&second, NULL, scans, NULL) == 0);
+  usleep(1000);
+  do {
+    CHECK(write(ends[1], "12 ", 3) == 3);
+    usleep(1000);
+  } while (sem_trywait(&scanned) != 0);
+  CHECK(pthread_join(first, NULL) == 0);
+  CHECK(pthread_join(second, &result) == 0 && result == PTHREAD_CANCELED);
+  close(ends[1]);
+  fclose(numbers);
 }
 
 static void* held_back(void* unused) {
@@ -144,6 +186,8 @@ int main(void) {
   CHECK(pipe(ends) == 0);
   cancelled(in_read, (void*)(long)ends[0]);
   puts("read");
+  two_scan();
+  puts("scanf");
   cancelled(held_back, NULL);
   CHECK(cleaned == 7);
   puts("held back");
