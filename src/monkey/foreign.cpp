@@ -17,12 +17,9 @@
 namespace fern::monkey {
 namespace {
 
-enum Bits { type_bits = 3, robust = 0x10 };
-enum Type { recursive = 1, errorcheck = 2 };
-
 // Robust ones stand in a list of the OS thread's, which the kernel reads when it ends.
 int call_native(int (*call)(pthread_mutex_t*), pthread_mutex_t& mutex) noexcept {
-  if ((mutex.__data.__kind & robust) == 0) return call(&mutex);
+  if (!is_robust(mutex)) return call(&mutex);
   struct Context {
     int (*call)(pthread_mutex_t*);
     pthread_mutex_t* mutex;
@@ -38,8 +35,8 @@ int call_native(int (*call)(pthread_mutex_t*), pthread_mutex_t& mutex) noexcept 
 }
 
 bool knows_owner(const pthread_mutex_t& mutex) noexcept {
-  int type = mutex.__data.__kind & type_bits;
-  return type == recursive || type == errorcheck || (mutex.__data.__kind & robust) != 0;
+  int type = type_of(mutex);
+  return type == recursive || type == errorcheck || is_robust(mutex);
 }
 
 // As many as are needed: each waits for another process.
@@ -109,7 +106,7 @@ int try_foreign(pthread_mutex_t& mutex) noexcept {
   std::uint32_t me = self_id();
   Owners::Whose whose = owners.whose(&mutex, me);
   if (whose == Owners::Others) return EBUSY;
-  int type = mutex.__data.__kind & type_bits;
+  int type = type_of(mutex);
   if (whose == Owners::Mine && type != recursive) return type == errorcheck ? EDEADLK : EBUSY;
   int error = call_native(native::pthread_mutex_trylock.get(), mutex);
   if (error == 0 || error == EOWNERDEAD) owners.take(&mutex, me);
@@ -118,9 +115,13 @@ int try_foreign(pthread_mutex_t& mutex) noexcept {
 
 int unlock_foreign(pthread_mutex_t& mutex) noexcept {
   if (!knows_owner(mutex)) return native::pthread_mutex_unlock(&mutex);
-  if (owners.whose(&mutex, self_id()) == Owners::Others) return EPERM;
+  std::uint32_t me = self_id();
+  Owners::Whose whose = owners.whose(&mutex, me);
+  if (whose == Owners::Others) return EPERM;
+  // Once it is unlocked it may be another's, or gone.
+  if (whose == Owners::Mine) owners.release(&mutex);
   int error = call_native(native::pthread_mutex_unlock.get(), mutex);
-  if (error == 0) owners.release(&mutex);
+  if (error != 0 && whose == Owners::Mine) owners.take(&mutex, me);
   return error;
 }
 

@@ -5,13 +5,16 @@
 // They stand in the memory of their own objects: a word that is 0 when free, and the lot. Greenlets
 // and native threads use the same words, so all threads of the process come here. The words keep
 // the meaning that glibc 2.36 gives them, so that a lock which was initialised statically, or taken
-// before, is right. What is shared between processes stays glibc's, see foreign.hpp.
+// before, is right. What is shared between processes, or has a ceiling, stays glibc's, see
+// foreign.hpp.
 
 #include "core/hub.hpp"
 #include "monkey/lot.hpp"
 #include "monkey/state.hpp"
 
 #include <fern/deadline.hpp>
+
+#include <pthread.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -23,6 +26,23 @@ namespace fern::monkey {
 
 inline lot::Word& word_at(void* object, std::size_t offset = 0) noexcept {
   return *reinterpret_cast<lot::Word*>(static_cast<char*>(object) + offset);
+}
+
+// What the kind of a mutex says. Of a priority to inherit green threads know nothing.
+enum MutexKind {
+  recursive = 1,
+  errorcheck = 2,
+  type_bits = 3,
+  robust = 0x10,
+  ceiling = 0x40,
+  shared = 0x80
+};
+
+inline int type_of(const pthread_mutex_t& mutex) noexcept {
+  return mutex.__data.__kind & type_bits;
+}
+inline bool is_robust(const pthread_mutex_t& mutex) noexcept {
+  return (mutex.__data.__kind & robust) != 0;
 }
 
 inline bool waits_for(clockid_t clock) noexcept {

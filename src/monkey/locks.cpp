@@ -15,23 +15,10 @@ namespace {
 
 using lot::Word;
 
-enum Kind { normal = 0, recursive = 1, errorcheck = 2, adaptive = 3 };
-
-int type_of(const pthread_mutex_t& mutex) noexcept { return mutex.__data.__kind & 3; }
-
-// Bits of the kind. Of a priority to inherit green threads know nothing.
-constexpr int robust = 0x10;
-constexpr int ceiling = 0x40;
-constexpr int shared = 0x80;
-
 // Shared between processes, or with a priority ceiling, which stands in the word. (All of them is
 // what glibc leaves of one that has been destroyed.)
 bool is_foreign(const pthread_mutex_t& mutex) noexcept {
   return (mutex.__data.__kind & (ceiling | shared)) != 0;
-}
-
-bool is_robust(const pthread_mutex_t& mutex) noexcept {
-  return (mutex.__data.__kind & robust) != 0;
 }
 
 // Owners of robust ones that name nobody. The last two are glibc's.
@@ -84,7 +71,7 @@ int taken_robust(pthread_mutex_t& mutex, std::uint32_t me) noexcept {
   bool died = mutex.__data.__owner == owner_died;
   set_owner(mutex, died ? inconsistent : static_cast<int>(me));
   mutex.__data.__count = 1;
-  owners.take(&mutex, me);
+  owners.take(&mutex, me, Owners::Robust);
   return died ? EOWNERDEAD : 0;
 }
 
@@ -134,8 +121,11 @@ void give(pthread_mutex_t& mutex) noexcept {
 
 // One that was found inconsistent, and has not been made consistent, is so for ever.
 int unlock_robust(pthread_mutex_t& mutex) noexcept {
-  if (owners.whose(&mutex, self_id()) != Owners::Mine) return EPERM;
+  std::uint32_t me = self_id();
+  Owners::Whose whose = owners.whose(&mutex, me);
   bool was_inconsistent = mutex.__data.__owner == inconsistent;
+  bool named = was_inconsistent || static_cast<std::uint32_t>(mutex.__data.__owner) == me;
+  if (whose == Owners::Others || (whose == Owners::Nobodys && !named)) return EPERM;
   if (type_of(mutex) == recursive && --mutex.__data.__count != 0) return 0;
   owners.release(&mutex);
   set_owner(mutex, was_inconsistent ? not_recoverable : 0);
@@ -220,10 +210,9 @@ int pthread_mutex_consistent(pthread_mutex_t* mutex) {
 namespace fern::monkey {
 
 void robust_ended(Thread& thread) noexcept {
-  while (void* lock = owners.any_of(thread.id)) {
+  // Of those that processes share the kernel asks OS threads alone.
+  while (void* lock = owners.left_by(thread.id)) {
     auto& mutex = *static_cast<pthread_mutex_t*>(lock);
-    // Of those that processes share the kernel asks OS threads alone.
-    if (replaced::is_foreign(mutex) || !replaced::is_robust(mutex)) continue;
     replaced::set_owner(mutex, replaced::owner_died);
     replaced::give(mutex);
   }

@@ -15,6 +15,7 @@ struct Owned {
   void* lock;
   std::uint32_t owner;
   unsigned count;
+  Owners::Kind kind;
   Owned* next;
 };
 
@@ -50,13 +51,14 @@ Owners::Whose Owners::whose(const void* lock, std::uint32_t me) noexcept {
   return found == nullptr ? Nobodys : found->owner == me ? Mine : Others;
 }
 
-void Owners::take(void* lock, std::uint32_t me) noexcept {
-  std::unique_ptr<Owned> fresh(new (std::nothrow) Owned{lock, me, 1, nullptr});
+void Owners::take(void* lock, std::uint32_t me, Kind kind) noexcept {
+  std::unique_ptr<Owned> fresh(new (std::nothrow) Owned{lock, me, 1, kind, nullptr});
   Bucket& bucket = bucket_of(lock);
   std::lock_guard guard(bucket.lock);
   if (Owned* found = *bucket.find(lock)) {
     found->count = found->owner == me ? found->count + 1 : 1;
     found->owner = me;
+    found->kind = kind;
   } else if (fresh != nullptr) {
     fresh->next = bucket.first;
     bucket.first = fresh.release();
@@ -77,19 +79,21 @@ bool Owners::release(const void* lock) noexcept {
   return true;
 }
 
-void* Owners::any_of(std::uint32_t me) noexcept {
+void* Owners::left_by(std::uint32_t me) noexcept {
   if (noted.load(std::memory_order_relaxed) == 0) [[likely]]
     return nullptr;
   for (Bucket& bucket : buckets) {
-    std::unique_ptr<Owned> gone;
-    std::lock_guard guard(bucket.lock);
-    Owned** place = &bucket.first;
-    while (*place != nullptr && (*place)->owner != me) place = &(*place)->next;
-    if (*place == nullptr) continue;
-    gone.reset(*place);
-    *place = gone->next;
-    noted.fetch_sub(1, std::memory_order_relaxed);
-    return gone->lock;
+    for (;;) {
+      std::unique_ptr<Owned> gone;
+      std::lock_guard guard(bucket.lock);
+      Owned** place = &bucket.first;
+      while (*place != nullptr && (*place)->owner != me) place = &(*place)->next;
+      if (*place == nullptr) break;
+      gone.reset(*place);
+      *place = gone->next;
+      noted.fetch_sub(1, std::memory_order_relaxed);
+      if (gone->kind == Robust) return gone->lock;
+    }
   }
   return nullptr;
 }

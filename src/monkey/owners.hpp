@@ -11,18 +11,20 @@ namespace fern::monkey {
 class Owners {
  public:
   enum Whose { Nobodys, Mine, Others };
+  enum Kind { Foreign, Robust };
 
   Whose whose(const void* lock, std::uint32_t me) noexcept;
 
   // take() notes that the thread has it, or has it once more. Without memory nothing is noted, and
   // glibc's word alone counts.
-  void take(void* lock, std::uint32_t me) noexcept;
+  void take(void* lock, std::uint32_t me, Kind kind = Foreign) noexcept;
 
   // release() is true when that was the last time, or nothing had been noted.
   bool release(const void* lock) noexcept;
 
-  // any_of() takes one that the thread has out; null when it has none.
-  void* any_of(std::uint32_t me) noexcept;
+  // left_by() forgets what a thread has that ends, until it comes to a robust one, which it
+  // returns; null when it has no more. Of others the memory may be gone.
+  void* left_by(std::uint32_t me) noexcept;
 
   // forked() is called in a fork's child.
   void forked() noexcept;

@@ -450,6 +450,25 @@ static void priorities(void) {
   puts("priorities ok");
 }
 
+/* A thread ends with locks whose memory is gone. */
+static void* loses(void* unused) {
+  pthread_rwlockattr_t kind;
+  size_t size = 4096;
+  char* gone = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  pthread_mutex_t* lost = (pthread_mutex_t*)gone;
+  pthread_rwlock_t* other = (pthread_rwlock_t*)(gone + size / 2);
+  (void)unused;
+  CHECK(gone != MAP_FAILED);
+  make(lost, PTHREAD_MUTEX_RECURSIVE, 0);
+  CHECK(pthread_mutex_lock(lost) == 0);
+  CHECK(pthread_rwlockattr_init(&kind) == 0);
+  CHECK(pthread_rwlockattr_setpshared(&kind, PTHREAD_PROCESS_SHARED) == 0);
+  CHECK(pthread_rwlock_init(other, &kind) == 0);
+  CHECK(pthread_rwlock_wrlock(other) == 0);
+  CHECK(munmap(gone, size) == 0);
+  return NULL;
+}
+
 int main(void) {
   make_all();
   mutexes();
@@ -458,6 +477,7 @@ int main(void) {
   conditions();
   deaths();
   priorities();
+  in_threads(1, loses);
   CHECK(pthread_barrier_destroy(&page->barrier) == 0);
   CHECK(pthread_cond_destroy(&page->cond) == 0);
   return 0;
