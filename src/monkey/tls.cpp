@@ -60,6 +60,7 @@ void* const unallocated = reinterpret_cast<void*>(-1);
 
 struct Glibc {
   void* (*allocate)(void*) = nullptr;
+  void (*deallocate)(void*, bool) = nullptr;
   void (*init_ctype)() = nullptr;
   void (*call_destructors)() = nullptr;
   std::size_t record_size = 0;
@@ -73,6 +74,7 @@ std::vector<Head*>* pool = nullptr;      // of blocks whose threads have ended
 std::vector<Head*>* blocks = nullptr;    // all that were made: none is ever freed
 std::vector<Module>* modules = nullptr;  // as last seen
 std::uint64_t unloadings = 0;            // when that was
+std::uint64_t late_loadings = 0;         // how often set_up_late() has been
 
 template <class T>
 T& in(Head* block, T& of_this_thread) noexcept {
@@ -145,14 +147,19 @@ void copy_record(Head* block) noexcept {
   }
 }
 
+// With the lock held.
+void set_up_all(Head* block) noexcept {
+  for (const Module& module : *modules) {
+    if (!module.libc) tls::set_up(block, module);
+  }
+}
+
 // As a new thread would find it, but for libc's own part: its caches of memory.
 void renew(Head* block) noexcept {
   look_again_if_unloaded();
   {
     std::lock_guard guard(lock);
-    for (const Module& module : *modules) {
-      if (!module.libc) tls::set_up(block, module);
-    }
+    set_up_all(block);
   }
   auto count = reinterpret_cast<std::size_t>(block->slots[-1].value);
   for (std::size_t i = 1; i <= count; ++i) {
@@ -219,6 +226,7 @@ void tls::set_up(void* block, const Module& module) noexcept {
 void tls::set_up_late(const std::vector<Module>& late) {
   look_at_modules();
   std::lock_guard guard(lock);
+  ++late_loadings;
   for (const Module& module : late) {
     for (Head* block : *blocks) {
       if (reinterpret_cast<char*>(block) != here()) set_up(block, module);
@@ -232,10 +240,11 @@ const char* use_tls() noexcept {
     return "this processor or kernel does not let programs set the thread pointer (FSGSBASE)";
   }
   find(glibc.allocate, "_dl_allocate_tls");
+  find(glibc.deallocate, "_dl_deallocate_tls");
   find(glibc.init_ctype, "__ctype_init");
   find(glibc.call_destructors, "__call_tls_dtors");
   auto* size = static_cast<const std::uint32_t*>(dlsym(RTLD_DEFAULT, "_thread_db_sizeof_pthread"));
-  if (glibc.allocate == nullptr || glibc.init_ctype == nullptr ||
+  if (glibc.allocate == nullptr || glibc.deallocate == nullptr || glibc.init_ctype == nullptr ||
       glibc.call_destructors == nullptr || size == nullptr) {
     return "this glibc does not offer what is needed to make it";
   }
@@ -270,8 +279,10 @@ std::ptrdiff_t to_os_thread() noexcept {
 bool thread_tls_make(Thread& thread) noexcept {
   if (!on) return true;
   Head* block = nullptr;
+  std::uint64_t before = 0;
   {
     std::lock_guard guard(lock);
+    before = late_loadings;
     if (!pool->empty()) {
       block = pool->back();
       pool->pop_back();
@@ -282,12 +293,16 @@ bool thread_tls_make(Thread& thread) noexcept {
   } else {
     block = static_cast<Head*>(glibc.allocate(nullptr));
     if (block == nullptr) return false;
-    std::lock_guard guard(lock);
+    std::unique_lock guard(lock);
     try {
       blocks->push_back(block);
     } catch (...) {
+      guard.unlock();
+      glibc.deallocate(block, true);
       return false;
     }
+    // What another hub has loaded while the loader made the block.
+    if (late_loadings != before) set_up_all(block);
   }
   thread.tls = block;
   return true;
