@@ -66,6 +66,14 @@ bool is_loaded(const char* file) noexcept {
   return handle != nullptr;
 }
 
+// The loader's own folders, which it looks into last.
+bool is_default(std::string_view folder) noexcept {
+  if (folder.starts_with("/usr/")) folder.remove_prefix(4);
+  if (folder == "/lib" || folder == "/lib64") return true;
+  return folder.starts_with("/lib/") && folder.find('/', 5) == folder.npos &&
+         folder.find("-linux-gnu") != folder.npos;
+}
+
 // Where the caller's own search path has it: the loader takes us for the caller.
 std::string found_for(const void* caller, const char* file) {
   Dl_info about;
@@ -80,8 +88,7 @@ std::string found_for(const void* caller, const char* file) {
     return file;
   for (unsigned i = 0; i < paths.dls_cnt; ++i) {
     std::string_view folder = (&paths.dls_serpath[0])[i].dls_name;
-    // Before its own folders, which come last, the loader looks into its cache.
-    if (folder.starts_with("/lib") || folder.starts_with("/usr/lib")) break;
+    if (is_default(folder)) break;  // before, it looks into its cache
     std::string whole = std::string(folder) + "/" + file;
     if (access(whole.c_str(), R_OK) == 0) return whole;
   }
@@ -114,6 +121,9 @@ __attribute__((noinline)) void* dlopen_here(const char* file, int mode) {
     if (file != nullptr && *file != '\0' && std::strchr(file, '/') == nullptr && !is_loaded(file)) {
       std::string found = found_for(caller, file);
       if (void* handle = open(found.c_str(), mode)) return handle;
+      if (found != file) {
+        if (void* handle = open(file, mode)) return handle;
+      }
     } else if (void* handle = open(file, mode)) {
       return handle;
     }
