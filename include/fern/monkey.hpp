@@ -45,8 +45,9 @@
 // Locks of green threads: those that processes share work, but a robust one of these is not freed
 // by the end of a green thread. A recursive lock of code that is not wrapped (linked statically, or
 // libc's own) knows OS threads alone: it lets all green threads of a hub in. With several hubs
-// flockfile(), and calls on a FILE that it locks, may block one of them for a moment. A green
-// thread that calls exec*() without a fork before it passes on the signal mask of its OS thread.
+// a call on a FILE that another hub's thread locks at the same moment may block one of them. A
+// green thread that calls exec*() without a fork before it passes on the signal mask of its OS
+// thread.
 //
 // What cannot be wrapped: calls that libc makes to itself (the calls that wait inside are wrapped
 // as a whole where that is possible), inline system calls, programs
