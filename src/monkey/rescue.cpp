@@ -6,6 +6,9 @@
 #include "core/hub.hpp"
 #include "io/workers.hpp"
 
+#include <fern/deadline.hpp>
+
+#include <pthread.h>
 #include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -13,7 +16,6 @@
 #include <chrono>
 #include <csignal>
 #include <cstring>
-#include <new>
 #include <thread>
 
 namespace fern::monkey {
@@ -89,8 +91,9 @@ void on_signal(int signal, siginfo_t* info, void* machine) {
   auto first = reinterpret_cast<std::uintptr_t>(&all[0]);
   if (info->si_code == SI_QUEUE && place - first < sizeof all) {
     std::atomic<unsigned>& state = reinterpret_cast<Place*>(place)->state;
-    // Nobody else writes while it says that a signal is on its way.
-    state.store(calling | called_back, std::memory_order_release);
+    // Nobody else writes while it says that a signal is on its way; who calls may have given it up.
+    bool calls = (state.load(std::memory_order_acquire) & calling) != 0;
+    state.store(calls ? calling | called_back : 0, std::memory_order_release);
     return;
   }
   auto* handler = glibcs.load(std::memory_order_acquire);
@@ -111,7 +114,11 @@ bool listening() noexcept {
   KernelAction ours{};
   ours.handler = on_signal;
   ours.flags = SA_SIGINFO | SA_ONSTACK;
-  ours.mask = ~std::uint64_t{0};
+  if (!is_default) {
+    // A thread that is cancelled runs its clean-up in it. What is called back may not begin again.
+    ours.flags = (now.flags | SA_SIGINFO) & ~static_cast<unsigned long>(SA_RESTART);
+    ours.mask = now.mask;
+  }
 #ifdef __x86_64__
   ours.flags |= with_restorer;
   ours.restorer = fern_rescue_restorer;
@@ -149,7 +156,7 @@ bool call_back(Place& place) noexcept {
     return false;
   }
   if (send(place)) return true;
-  // Without a thread it is a hub of the process that this one was forked from.
+  // Without a thread nobody calls.
   place.state.store(errno == ESRCH ? 0 : now, std::memory_order_release);
   return false;
 }
@@ -177,8 +184,16 @@ void look_around() noexcept {
   }
 }
 
+// In a fork's child nobody else calls, and the signal may come again.
+void forked() noexcept {
+  for (Place& place : all) place.state.store(0, std::memory_order_relaxed);
+  called.store(false, std::memory_order_relaxed);
+  deaf.store(false, std::memory_order_relaxed);
+}
+
 struct Look : io::Job {
   Look() {
+    pthread_atfork(nullptr, nullptr, forked);
     work = [](io::Job&) noexcept {
       core::service_thread_idle(1);
       look_around();
@@ -189,21 +204,14 @@ struct Look : io::Job {
   io::Workers threads{1};
 };
 
-// Never destroyed: its thread may outlive every static object. In a forked child it is made anew,
-// for the parent's may be queued for good.
+// Never destroyed: its thread may outlive every static object.
 void begin_to_look(unsigned before) noexcept {
   unsigned now = base::forks() + 1;
   if (!watch.compare_exchange_strong(before, now, std::memory_order_acq_rel)) return;
-  alignas(Look) static unsigned char room[sizeof(Look)];
-  static std::atomic<unsigned> made{0};
-  auto* job = std::launder(reinterpret_cast<Look*>(room));
   try {
-    if (made.load(std::memory_order_acquire) != now) {
-      job = ::new (static_cast<void*>(room)) Look;
-      made.store(now, std::memory_order_release);
-    }
+    static auto* look = new Look;
     base::NativeScope native;  // the watch is no green thread
-    if (job->threads.submit(*job) == 0) return;
+    if (look->threads.submit(*look) == 0) return;
   } catch (...) {
   }
   watch.store(0, std::memory_order_release);
@@ -227,10 +235,14 @@ bool Rescue::end() noexcept {
   unsigned now = calling;
   // A signal that is on its way comes before we go: it would end somebody else's call. It does not
   // come where somebody has blocked it behind glibc's back.
-  constexpr unsigned most_tries = 100'000;
-  for (unsigned i = 0; !state_->compare_exchange_weak(now, 0, std::memory_order_acq_rel); ++i) {
+  constexpr std::chrono::seconds patience(1);
+  Deadline limit;
+  while (!state_->compare_exchange_weak(now, 0, std::memory_order_acq_rel)) {
     if ((now & sent) == 0) continue;
-    if (i > most_tries) {
+    if (limit.is_never()) limit = patience;
+    if (limit.expired()) {
+      now = calling | sent;
+      if (!state_->compare_exchange_strong(now, sent, std::memory_order_acq_rel)) continue;
       deaf.store(true, std::memory_order_relaxed);
       state_ = nullptr;
       return false;

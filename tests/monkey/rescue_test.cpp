@@ -10,10 +10,13 @@
 #include <pthread.h>
 #include <pty.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
 #include <string>
 #include <thread>
@@ -116,6 +119,43 @@ TEST_F(MonkeyRescue, AThreadThatIsCancelledNativelyStillIs) {
         fern::monkey::rescued([&] { return real::accept4(listener.fd, nullptr, nullptr, 0); }), -1);
     EXPECT_EQ(errno, EAGAIN);
   }
+}
+
+// In a child, for it is true of all later calls of its process.
+TEST_F(MonkeyRescue, ASignalThatIsBlockedIsGivenUpAndHarmsNobodyWhenItComes) {
+  auto called_back = [] {
+    fern::yield();  // a child's hub
+    Listener listener;
+    return fern::monkey::rescued([&] { return real::accept4(listener.fd, nullptr, nullptr, 0); }) ==
+               -1 &&
+           errno == EAGAIN;
+  };
+  ASSERT_TRUE(called_back());
+  fflush(stdout);
+  pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    EXPECT_TRUE(called_back());
+    auto before = fern::monkey::rescues();
+    std::uint64_t its_number = std::uint64_t{1} << 31;
+    pollfd none{-1, 0, 0};
+    syscall(SYS_rt_sigprocmask, SIG_BLOCK, &its_number, nullptr, sizeof its_number);
+    EXPECT_EQ(fern::monkey::rescued([&] { return real::poll(&none, 1, 100); }), 0);
+    syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, &its_number, nullptr, sizeof its_number);
+    for (int i = 0; i < 20; ++i) EXPECT_EQ(real::poll(&none, 1, 10), 0);
+    EXPECT_EQ(fern::monkey::rescued([&] { return real::poll(&none, 1, 100); }), 0);
+    EXPECT_EQ(fern::monkey::rescues(), before);
+    // Its own children have not given up.
+    pid_t grandchild = fork();
+    if (grandchild == 0) _exit(called_back() ? 0 : 1);
+    int status = -1;
+    EXPECT_EQ(waitpid(grandchild, &status, 0), grandchild);
+    EXPECT_EQ(status, 0);
+    _exit(::testing::Test::HasFailure() ? 1 : 0);
+  }
+  int status = -1;
+  EXPECT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
 }
 
 // Two processes and one listener: whoever comes too late must go on nevertheless. Before each
