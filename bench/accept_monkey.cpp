@@ -1,12 +1,15 @@
 // What the monkey promises about time, with real libraries against real servers on this machine:
 //
 //   latency  fifty blocking calls at once, in one thread, take at most 1.5 times as long as one
-//   bytes    what moves many bytes takes at most 1.3 times as long as in as many threads
+//   bytes    what moves many bytes takes at most 1.3 times as long as in as many threads, in one
+//   hub
+//            or in a hub for each processor: the threads have all of them
 //   ticker   a greenlet that ticks every 5 ms meanwhile is late by 10 ms more than a thread that
 //            does the same, in 999 cases of a thousand; no gap is half as long as a blocking call
 //
-// A row that misses is measured again, three times at most. Fails if one does so each time. Given
-// words, it measures the rows whose names have one of them.
+// A row of the first kind that misses is measured again, three times at most, and the second is a
+// median of seven. Fails if one misses. Given words, it measures the rows whose names have one of
+// them.
 
 #include "monkey/clients.hpp"
 #include "monkey/late_names.hpp"
@@ -71,6 +74,25 @@ Results in_greenlets(int count, const Call& call) {
   return results;
 }
 
+// As many at once, in a hub for each processor: what bytes cost is the processor's time, and native
+// threads have all of them.
+Results in_hubs(int count, const Call& call) {
+  int hubs = std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, count);
+  std::vector<Results> parts(static_cast<std::size_t>(hubs));
+  std::vector<std::thread> threads;
+  for (int i = 0; i < hubs; ++i) {
+    int share = count / hubs + (i < count % hubs ? 1 : 0);
+    threads.emplace_back(
+        [&, i, share] { parts[static_cast<std::size_t>(i)] = in_greenlets(share, call); });
+  }
+  Results results;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    threads[i].join();
+    results.insert(results.end(), parts[i].begin(), parts[i].end());
+  }
+  return results;
+}
+
 // Threads without a hub are native.
 Results in_threads(int count, const Call& call) {
   Results results(static_cast<std::size_t>(count));
@@ -128,6 +150,12 @@ Milliseconds p999(std::vector<Milliseconds> gaps) {
   return *at;
 }
 
+Milliseconds median(std::vector<Milliseconds> times) {
+  auto middle = times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2);
+  std::nth_element(times.begin(), middle, times.end());
+  return *middle;
+}
+
 std::vector<Milliseconds> all_green;
 std::vector<Milliseconds> all_native;
 
@@ -162,22 +190,30 @@ void latency(const std::string& name, const Call& call) {
 void bytes(const std::string& name, int count, const Call& call) {
   if (!wanted(name)) return;
   std::string expected = in_threads(1, call)[0];
-  double best = 0;
-  Milliseconds green{};
-  Milliseconds native{};
   std::ptrdiff_t wrong = 0;
-  for (int attempt = 0; attempt < attempts && (attempt == 0 || best > 1.3); ++attempt) {
-    Results theirs;
+  auto green = [&](auto how) {
     Results ours;
-    native = time_of([&] { theirs = in_threads(count, call); });
-    green = time_of([&] { ours = in_greenlets(count, call); });
+    Milliseconds took = time_of([&] { ours = how(count, call); });
     wrong += count - std::count(ours.begin(), ours.end(), expected);
-    best = attempt == 0 ? green / native : std::min(best, green / native);
+    return took;
+  };
+  // In turn, and the medians: one such run is over in less than a tenth of a second.
+  std::vector<Milliseconds> native;
+  std::vector<Milliseconds> hubs;
+  std::vector<Milliseconds> one_hub;
+  for (int round = 0; round < 7; ++round) {
+    native.push_back(time_of([&] { in_threads(count, call); }));
+    hubs.push_back(green(in_hubs));
+    one_hub.push_back(green(in_greenlets));
   }
-  tell(best <= 1.3 && wrong == 0,
-       fmt::format(
-           "{:22} {} at once {:5.0f} ms, {} threads {:5.0f} ms: {:.2f} x, promised 1.3; {} wrong",
-           name, count, green.count(), count, native.count(), best, wrong));
+  // A program chooses.
+  Milliseconds threads = median(native);
+  double in_one = median(one_hub) / threads;
+  double in_all = median(hubs) / threads;
+  tell(std::min(in_one, in_all) <= 1.3 && wrong == 0,
+       fmt::format("{:22} {} threads {:5.0f} ms, {} at once in one hub {:.2f} x, in a hub for each "
+                   "processor {:.2f} x, promised 1.3 in either; {} wrong",
+                   name, count, threads.count(), count, in_one, in_all, wrong));
 }
 
 std::string look_up(const char* host) {

@@ -40,6 +40,10 @@ class MonkeyClients : public FernTest, public ::testing::WithParamInterface<int>
   const Client& client() const { return all[static_cast<std::size_t>(GetParam())]; }
   std::chrono::milliseconds wait() const { return std::max(100ms, client().shortest); }
 
+  // False where a connection is made anew after the end: it may find all that it needs at once,
+  // without a wait that is refused, and what was late by itself looks the same.
+  bool tells_its_end() const { return client().name != "MariaPingAfterTimeout"; }
+
   // In a thread without a hub.
   std::string natively(std::chrono::milliseconds wait) const {
     std::string result;
@@ -71,7 +75,9 @@ TEST_P(MonkeyClients, AKillEndsACallInItsMiddle) {
   EXPECT_FALSE(victim.ready());
   victim.kill();
   EXPECT_TRUE(victim.killed());
-  EXPECT_NE(result, expected);
+  if (tells_its_end()) {
+    EXPECT_NE(result, expected);
+  }
   EXPECT_FALSE(result.empty()) << "the library's own way out was not taken";
 }
 
@@ -79,9 +85,7 @@ TEST_P(MonkeyClients, ATimeoutEndsACallInItsMiddle) {
   std::string result;
   EXPECT_THROW(fern::with_timeout(100ms, [&] { result = client().call(client().longest); }),
                fern::TimeoutError);
-  // A connection that is made anew after the end may find all that it needs at once, without a wait
-  // that is refused: then a read that was late by itself looks the same.
-  if (client().name != "MariaPingAfterTimeout") {
+  if (tells_its_end()) {
     EXPECT_NE(result, expected);
   }
   EXPECT_FALSE(result.empty()) << "the library's own way out was not taken";
