@@ -127,7 +127,7 @@ def ab(port):
 
 
 def curl(port):
-    count = 500
+    count = 10000  # of pages: a third of a second, which its start is no large part of
     command = ["curl", "-sS", "-Z", "--parallel-max", "50", f"http://127.0.0.1:{port}/?[1-{count}]"]
 
     def result(text):
