@@ -293,7 +293,10 @@ class Hub final : public fern::Hub {
   void switch_away(Greenlet& from) noexcept;
   Wake stop(Greenlet& self, const char* what, std::int64_t on, Deadline deadline) noexcept;
   void switch_away_until(Greenlet& from, Deadline deadline) noexcept;
-  void turn() noexcept;  // one round of the hub's own stack
+
+  // hub_turn.cpp
+  static constexpr std::int64_t slice_ns = 1'000'000;  // ready greenlets run so long between polls
+  void turn() noexcept;                                // one round of the hub's own stack
   void rest() noexcept;
   void let_first(Greenlet& last) noexcept;  // those behind it in the queue
   void wake_idlers() noexcept;

@@ -4,11 +4,11 @@
 // Its callbacks run on the hub's own stack and only mark and wake.
 //
 // It is an epoll set, and libuv, which has the signals, is one descriptor in it: uv_backend_fd() is
-// there for that. The other way about, each descriptor under a uv_poll_t, was measured: two lines
-// of the cache more for each event, and nobody but libuv sees the batch, so nothing of it can be
-// fetched ahead; two system calls more for each new descriptor; and libuv takes 1,024 events at a
-// time and asks again at once when it has got as many, up to 48 times, before any greenlet has had
-// a turn: an echo server with 2,000 connections took eight times the CPU time.
+// there for that. The other way about, each descriptor under a uv_poll_t, was built first: nobody
+// but libuv sees the batch, so nothing of it can be fetched ahead; a new descriptor took several
+// system calls; and libuv takes 1,024 events at a time and asks again at once when it has got as
+// many, up to 48 times, before any greenlet has had a turn: an echo server with 2,000 connections
+// took eight times the CPU time.
 //
 // Deadlines are one timerfd. It is moved only when a nearer deadline comes up (one system call), so
 // deadlines that keep moving away cost nothing; a stale one is a wake-up for nothing. Other threads
