@@ -3,6 +3,7 @@
 #include "base/assert.hpp"
 #include "base/native.hpp"
 #include "base/real.hpp"
+#include "core/context.hpp"
 
 #include <fcntl.h>
 #include <sys/epoll.h>
@@ -13,6 +14,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <limits>
+#include <mutex>
 #include <new>
 #include <system_error>
 #include <vector>
@@ -33,6 +35,18 @@ epoll_event event_of(const Watch& watch, unsigned readiness) noexcept {
   event.data.u64 = std::uint64_t{watch.tag} << 32 | static_cast<std::uint32_t>(watch.fd);
   return event;
 }
+
+// libuv closes by system calls that TSan does not see. A number that one loop's end has freed and
+// another's beginning has got is a race to it, unless the two are ordered.
+struct OrderOfNumbers {
+#ifdef FERN_TSAN
+  OrderOfNumbers() noexcept { mutex.lock(); }
+  ~OrderOfNumbers() { mutex.unlock(); }
+  static inline std::mutex mutex;
+#else
+  OrderOfNumbers() noexcept {}
+#endif
+};
 
 int fd_of(const epoll_event& event) noexcept { return static_cast<int>(event.data.u64); }
 std::uint32_t tag_of(const epoll_event& event) noexcept {
@@ -214,6 +228,7 @@ void Loop::State::run_libuv() noexcept {
 }
 
 Loop::Loop() : state_(new State) {
+  OrderOfNumbers order;
   base::NativeScope native;
   if (int error = uv_loop_init(&state_->uv); error != 0) fail(-error);
   int error = state_->open();
@@ -228,6 +243,7 @@ Loop::Loop() : state_(new State) {
 }
 
 Loop::~Loop() {
+  OrderOfNumbers order;
   base::NativeScope native;
   state_->close();
   uv_walk(
