@@ -172,7 +172,7 @@ TEST_F(QueueThreadsTest, ALateGetterThatWasNotifiedInVainIsLate) {
     queue.put(1);
     done.release();
   });
-  fern::Deadline soon = 1ms;
+  fern::Deadline soon = 50ms;  // both wait by then
   auto taker = spawn([&] {
     fern::sleep(soon);
     go.release();
