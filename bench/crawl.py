@@ -1,9 +1,8 @@
 """The crawl: pages per second on one processor, over the tree of Python's documentation behind a local nginx.
 
-Both: every link of the site is followed, as examples/crawler does it. Fetch: the same pages, thrown away. Parse: the
-same pages, from files. All find the same pages, or the run ends with an error. Fern's figure for both has the start of
-its process in it; the others' begin with their first request. Fern's crawler reads pages with a scanner of its own, and
-in the rows that say so with libxml2.
+Both: every link of the site is followed. Fetch: the same pages, thrown away. Parse: the same pages, from files. All
+find the same pages and Fern as many links as Go, or the run ends with an error. Fern's crawler is made of the parts of
+examples/crawler, which reads pages with a scanner of its own, and in the rows that say so with libxml2.
 """
 import json
 import os
@@ -91,17 +90,13 @@ def run(command, what):
     return result.stdout
 
 
-def fern_both(build, site, libxml2=False):
-    """The crawler's own rows say what it has found."""
+def pages_of(build, site):
+    """The crawler's own rows say what there is to find."""
     rows = pathlib.Path(site.folder.name, "rows.jsonl")
-    parser = ["--parser", "libxml2" if libxml2 else "scanner"]
-    begin = time.monotonic()
-    run([build / "examples" / "crawler", site.start, "--ignore-robots", "-c", str(CONCURRENCY), "--output", rows,
-         *parser], "both")
-    took = time.monotonic() - begin
+    run([build / "examples" / "crawler", site.start, "--ignore-robots", "-c", str(CONCURRENCY), "--output", rows],
+        "crawler")
     found = [json.loads(row) for row in rows.read_text().splitlines()]
-    pages = [row["url"] for row in found if row["status"] == 200 and row["type"] == "text/html"]
-    return {"pages": len(pages), "seconds": took, "addresses": pages}
+    return [row["url"] for row in found if row["status"] == 200 and row["type"] == "text/html"]
 
 
 def crawlers(build, with_peers):
@@ -131,7 +126,7 @@ def rows(build, rounds, with_peers, say, only):
         say("left out: crawl, which needs nginx-light, python3.11-doc with its pages, and golang-golang-x-net-dev")
         return
     with Site(nginx) as site:
-        addresses = fern_both(build, site)["addresses"]
+        addresses = pages_of(build, site)
         lists = {"both": site.start}
         for what, items in (("fetch", addresses), ("parse", [path_of(each, site) for each in addresses])):
             lists[what] = pathlib.Path(site.folder.name, what)
@@ -141,15 +136,16 @@ def rows(build, rounds, with_peers, say, only):
                 continue
             samples = {name: [] for name in programs}
             for _ in range(rounds):
+                links = {}
                 for name, command in programs.items():
-                    if name == "Fern" and what == "both":
-                        result = fern_both(build, site, libxml2)
-                    else:
-                        asked = "libxml2" if name == "Fern" and libxml2 else what
-                        result = json.loads(run([*command, asked, str(CONCURRENCY), lists[what]], row))
+                    asked = f"{what}_libxml2" if name == "Fern" and libxml2 else what
+                    result = json.loads(run([*command, asked, str(CONCURRENCY), lists[what]], row))
                     if result["pages"] != len(addresses):
                         raise suite.Wrong(f"{name}, {row}: {result['pages']} pages, not {len(addresses)}")
+                    links[name] = result["links"]
                     samples[name].append(result["pages"] / result["seconds"])
+                if links["Fern"] != links["Go"]:
+                    raise suite.Wrong(f"{row}: Fern found {links['Fern']} links, Go {links['Go']}")
             values = {name: suite.median_and_spread(each) for name, each in samples.items()}
             values["fern"], values["limit"] = values.pop("Fern"), values["Go"]
             yield suite.conclude(f"crawl_{row}", "pages/s", "higher", bar, values)

@@ -26,8 +26,10 @@ namespace crawler {
 
 struct Connection {
   static constexpr std::size_t max_buffer = std::size_t{256} * 1024;
+  // Beast reads as much as the buffer has room for: 512 bytes at a time if it has none yet.
+  static constexpr std::size_t read_size = std::size_t{16} * 1024;
 
-  explicit Connection(fern::Socket made) : socket(std::move(made)) {}
+  explicit Connection(fern::Socket made) : socket(std::move(made)) { buffer.reserve(read_size); }
 
   fern::Socket socket;
   boost::beast::flat_buffer buffer{max_buffer};  // received, not read yet

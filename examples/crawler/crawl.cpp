@@ -134,7 +134,7 @@ void Crawl::take_links(const Visit& visit, const Page& page) {
   } catch (const BadUrl&) {
     // As if it had none: browsers do the same.
   }
-  for (const std::string& link : page.links()) {
+  for (std::string_view link : page.references()) {
     try {
       frontier_.add_link(base.resolve(link), visit);
     } catch (const BadUrl& error) {

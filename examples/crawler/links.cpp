@@ -146,10 +146,10 @@ void LinkParser::start_parser(std::string_view first) {
 void LinkParser::keep_within_bounds() {
   for (;;) {
     htmlParserCtxtPtr parser = context(parser_.get());
-    std::string waiting(unused(parser));
+    std::string_view waiting = unused(parser);
     bool full = parser->nameNr > max_depth || parser->input->cur - parser->input->base > max_read;
     if (parser->instate == XML_PARSER_EOF || (full && !in_script(parser))) {
-      start_parser(waiting);
+      start_parser(std::string(waiting));  // which are the old parser's
     } else if (in_script(parser) && waiting.size() > max_long_wait) {
       start_parser("<" + std::string(view(parser->name)) + ">");
     } else if (in_comment(parser) && waiting.size() > max_long_wait) {

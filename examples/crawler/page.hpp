@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <variant>
 #include <vector>
 
@@ -32,6 +33,18 @@ class Page {
   }
   const std::vector<std::string>& links() const {
     return std::visit([](auto& reader) -> auto& { return reader.links(); }, reader_);
+  }
+  // references() are the links without their fragments, each once: what is worth resolving. They
+  // are views of links().
+  std::vector<std::string_view> references() const {
+    std::vector<std::string_view> references;
+    std::unordered_set<std::string_view> seen;
+    seen.reserve(links().size());
+    for (std::string_view link : links()) {
+      link = link.substr(0, link.find('#'));
+      if (seen.insert(link).second) references.push_back(link);
+    }
+    return references;
   }
   const std::optional<std::string>& base() const {
     return std::visit([](auto& reader) -> auto& { return reader.base(); }, reader_);
