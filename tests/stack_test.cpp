@@ -83,7 +83,7 @@ bool faults(char* address) {
 
 }  // namespace
 
-TEST_F(StackTest, HasTheSizeAskedForInWholePagesGuardIncluded) {
+TEST_F(StackTest, HasTheSizeAskedForInAnOddNumberOfPagesGuardIncluded) {
   StackPool& pool = new_pool();
   auto size_of = [&](std::size_t asked) {
     Greenlet* block = take(pool, asked);
@@ -91,11 +91,13 @@ TEST_F(StackTest, HasTheSizeAskedForInWholePagesGuardIncluded) {
     give(pool, block);
     return size;
   };
-  EXPECT_EQ(size_of(256 * kib), 256 * kib);
+  EXPECT_EQ(size_of(256 * kib), 260 * kib);
+  EXPECT_EQ(size_of(260 * kib), 260 * kib);
   EXPECT_EQ(size_of(0), StackPool::default_size);
-  EXPECT_EQ(size_of(1), StackPool::smallest_size);
+  EXPECT_EQ(size_of(1), StackPool::smallest_size + 4 * kib);
   EXPECT_EQ(size_of(64 * kib + 1), 68 * kib);
-  EXPECT_EQ(size_of(20 * mib), 20 * mib);
+  EXPECT_EQ(size_of(68 * kib + 1), 76 * kib);
+  EXPECT_EQ(size_of(20 * mib), 20 * mib + 4 * kib);
   EXPECT_EQ(size_of(100 * mib + 5), 100 * mib + 4 * kib);
 }
 

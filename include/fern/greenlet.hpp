@@ -24,7 +24,7 @@
 // first touched inside a greenlet is destroyed before the greenlets left at the thread's end are
 // unwound, so do not use it in a destructor that may run there.
 //
-// Cost: spawn from a warm pool allocates nothing; a default stack is 256 KiB of address space,
+// Cost: spawn from a warm pool allocates nothing; a default stack is 260 KiB of address space,
 // of which only touched pages are memory, with a guard page below. A greenlet whose callable and
 // arguments are small has none before it runs, so those that run one after another share one.
 

@@ -67,7 +67,7 @@ Greenlet* let_go(Greenlet& greenlet) noexcept {
   if (before != (life_dead | 1)) {
     if ((before & life_raw) != 0) [[unlikely]]
       return release_raw(greenlet);
-    if (greenlet.life.fetch_sub(1, std::memory_order_acq_rel) != (life_dead | 1)) return nullptr;
+    if (add_to_life(greenlet, ~std::uint64_t{0}) != (life_dead | 1)) return nullptr;
   }
   return free_one(greenlet);
 }
@@ -91,7 +91,7 @@ void depart(Greenlet& ended) noexcept {
     if (ended.life.fetch_sub(1, std::memory_order_acq_rel) == (life_dead | 1)) free_dead(ended);
     return;
   }
-  std::uint64_t before = ended.life.fetch_add(life_dead - 1, std::memory_order_acq_rel);
+  std::uint64_t before = add_to_life(ended, life_dead - 1);
   tell_links(ended);
   if ((before & life_watched) != 0) [[unlikely]] {
     tell_strangers(ended);
@@ -284,7 +284,7 @@ void forget_cold(Greenlet& dead) noexcept {
   dead.told = 0;
 }
 
-void retain(Greenlet& greenlet) noexcept { greenlet.life.fetch_add(1, std::memory_order_relaxed); }
+void retain(Greenlet& greenlet) noexcept { add_to_life(greenlet, 1); }
 
 void release(Greenlet& greenlet) noexcept {
   // Parents one by one: a line of them may be long.
@@ -357,13 +357,12 @@ __attribute__((noinline)) Room allocate_slowly(std::size_t size, std::size_t ali
   }
   core::Greenlet* block = hub.stacks().take(stack_size);
   std::string* name = nullptr;
-  if (!options.name.empty()) {
-    try {
-      name = new std::string(options.name);
-    } catch (...) {
-      hub.stacks().give(block);
-      throw;
-    }
+  try {
+    hub.make_room();
+    if (!options.name.empty()) name = new std::string(options.name);
+  } catch (...) {
+    hub.stacks().give(block);
+    throw;
   }
   be_born(hub, *block);
   if (name != nullptr) {

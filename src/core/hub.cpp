@@ -67,7 +67,7 @@ __attribute__((noinline)) void Hub::begin(Greenlet& greenlet) noexcept {
     context_make(greenlet.context, greenlet.tools, stack, first_frame(slot, stack),
                  greenlet.rounding);
   }
-  if (later == nullptr || head_ == nullptr) return;
+  if (later == nullptr || ready_.empty()) return;
   // Maybe another one begins next: its frames are on a page that nothing else brings near.
   const char* frame = static_cast<const char*>(later->resting.sp);
   if (frame == nullptr) return;
@@ -84,41 +84,43 @@ __attribute__((always_inline)) inline void Hub::switch_away(Greenlet& from) noex
 
 __attribute__((always_inline)) inline Greenlet* Hub::requeue() noexcept {
   Greenlet* self = running_;
-  Greenlet* first = head_;
-  self->next = nullptr;
-  tail_->next = self;
-  tail_ = self;
   if (--budget_ == 0) [[unlikely]] {
+    ready_.push(*self);
     running_ = &own_;
     return &own_;
   }
-  head_ = first->next;
-  look_ahead<3, 1>(head_);
+  Greenlet* first;
+  if (ready_.has_second()) {
+    first = &ready_.rotate(*self);
+    look_ahead<2>(ready_);
+  } else {
+    first = &ready_.exchange(*self);
+  }
   running_ = first;
   return first;
 }
 
 Greenlet* Hub::prepare_yield() {
   if (running_->pending != 0) meet_pending("fern::yield()");
-  if (head_ == nullptr) {
+  if (ready_.empty()) {
     if (--budget_ > 0) return nullptr;
     budget_ = 1;  // used up just now: have a look at the loop
     push(*running_);
     return &next();
   }
-  if (begins(*head_)) begin(*head_);
+  if (next_begins()) begin(ready_.first());
   return requeue();
 }
 
 void Hub::go_last() noexcept {
-  if (head_ == nullptr) return;
+  if (ready_.empty()) return;
   Greenlet& self = *running_;
   push(self);
   switch_away(self);
 }
 
 void Hub::give_way() noexcept {
-  if (head_ == nullptr) {
+  if (ready_.empty()) {
     if (base::now_ns() - polled_at_ < slice_ns) return;
     switches_ += granted_ - budget_;
     budget_ = granted_ = 1;
@@ -307,8 +309,8 @@ Passage prepare_yield() {
 
 detail::Passage core::Hub::prepare_last() noexcept {
   Greenlet& self = *running_;
-  if (begins(*head_)) [[unlikely]]
-    begin(*head_);
+  if (next_begins()) [[unlikely]]
+    begin(ready_.first());
   return passage(*this, self, *requeue());
 }
 

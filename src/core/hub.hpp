@@ -1,7 +1,7 @@
 #pragma once
 
-// Hub: one thread's scheduler. A FIFO of ready greenlets threaded through their control blocks,
-// timers, a loop, and a mailbox for other threads.
+// Hub: one thread's scheduler. A FIFO of ready greenlets, timers, a loop, and a mailbox for other
+// threads.
 //
 // park() jumps straight to the next ready greenlet. The hub's own stack, where `run` loops, gets
 // its turn when nothing is ready, or when a time slice may be over: then it asks the loop without
@@ -15,6 +15,7 @@
 #include "core/greenlet.hpp"
 #include "core/loop.hpp"
 #include "core/raw_greenlet.hpp"
+#include "core/ready_queue.hpp"
 #include "core/stack.hpp"
 #include "core/timers.hpp"
 
@@ -77,11 +78,11 @@ class Hub final : public fern::Hub {
   // when nobody else is ready and the slice is not over. The caller switches between the two.
   Greenlet* prepare_yield();
   Greenlet* requeue() noexcept;  // the same when others are ready, the first of which has begun
-  bool others_ready() const noexcept { return head_ != nullptr; }
-  bool next_begins() const noexcept { return begins(*head_); }
+  bool others_ready() const noexcept { return !ready_.empty(); }
+  bool next_begins() const noexcept { return begins(ready_.first()); }
 
-  // after_next() is whose turn comes after that of the next one; null for none.
-  const Greenlet* after_next() const noexcept { return head_ == nullptr ? nullptr : head_->next; }
+  // ready() is for who wants to know whose turns come later.
+  const ReadyQueue& ready() const noexcept { return ready_; }
 
   // go_last() lets all that are ready run once, and leaves what is pending. give_way() also has a
   // look at the loop if the last one is a time slice ago: for who never waits.
@@ -116,15 +117,11 @@ class Hub final : public fern::Hub {
   }
 
   // push() appends to the ready queue.
-  void push(Greenlet& greenlet) noexcept {
-    greenlet.next = nullptr;
-    if (head_ == nullptr) {
-      head_ = &greenlet;
-    } else {
-      tail_->next = &greenlet;
-    }
-    tail_ = &greenlet;
-  }
+  void push(Greenlet& greenlet) noexcept { ready_.push(greenlet); }
+
+  // make_room() is called for a block that was never used before it may be pushed. Throws
+  // std::bad_alloc.
+  void make_room() { ready_.reserve(stacks_.stats().made + 1, main_); }
 
   // run_greenlets() is all that runs on a greenlet's stack: the running one, and after its end
   // whoever begins there next.
@@ -283,11 +280,6 @@ class Hub final : public fern::Hub {
   void bury() noexcept;
   void end_thread() noexcept;
 
-  Greenlet* pop() noexcept {
-    Greenlet* first = head_;
-    if (first != nullptr) head_ = first->next;
-    return first;
-  }
   Greenlet& first() noexcept;  // who runs now: the first that is ready, or our own stack
   Greenlet& next() noexcept;   // the same, with a stack
   void switch_away(Greenlet& from) noexcept;
@@ -298,7 +290,7 @@ class Hub final : public fern::Hub {
   static constexpr std::int64_t slice_ns = 1'000'000;  // ready greenlets run so long between polls
   void turn() noexcept;                                // one round of the hub's own stack
   void rest() noexcept;
-  void let_first(Greenlet& last) noexcept;  // those behind it in the queue
+  void let_first(std::size_t line) noexcept;  // those who came behind so many
   void wake_idlers() noexcept;
   bool nothing_left() noexcept;
   void take_posts() noexcept;
@@ -313,8 +305,7 @@ class Hub final : public fern::Hub {
   void report_stall(std::int64_t now) noexcept;
 
   // The first line is what switching touches.
-  Greenlet* head_ = nullptr;  // ready queue; tail_ counts only while head_ is not null
-  Greenlet* tail_ = nullptr;
+  ReadyQueue ready_;
   Greenlet* running_ = nullptr;
   std::uint64_t budget_ = 1;  // switches until the hub's own stack has a look
   EhGlobals* eh_ = nullptr;   // this thread's
@@ -366,30 +357,25 @@ class Hub final : public fern::Hub {
   bool waits_stuck_ = false;             // under the registry's mutex: idle and stuck
 };
 
-// Where many are ready, blocks and frames are far away: fetches the block of the one `ahead` + 1
-// steps later and the first lines of a frame. Who yields in a loop needs one line; who comes out of
-// a wait has more to do, and often ends. (src/README.md has the figures.)
-template <int ahead, int lines>
-__attribute__((always_inline)) inline void look_ahead(const Greenlet* head) noexcept {
-  const Greenlet* later = head;
-#pragma GCC unroll 8
-  for (int i = 1; i < ahead; ++i) {
-    later = later->next;
-    if (later == nullptr) return;
-  }
-  if (ahead > 1) __builtin_prefetch(later->next);
-  const char* frame = static_cast<const char*>(later->context.sp);
+// Where many are ready, blocks and frames are far away: fetches a block, and the first lines of the
+// frame of one whose block is there by now. Who yields in a loop needs one line; who comes out of a
+// wait has more to do, and often ends. (src/README.md has the figures.)
+template <int lines>
+__attribute__((always_inline)) inline void look_ahead(const ReadyQueue& ready) noexcept {
+  constexpr std::size_t near = 4;
+  constexpr std::size_t far = ReadyQueue::foresight;
+  __builtin_prefetch(&ready.soon(far));
+  const char* frame = static_cast<const char*>(ready.soon(near).context.sp);
 #pragma GCC unroll 8
   for (int i = 0; i < lines; ++i) __builtin_prefetch(frame + i * 64);
 }
 
 __attribute__((always_inline)) inline Greenlet& Hub::first() noexcept {
-  Greenlet* next = head_;
-  if (next == nullptr || --budget_ == 0) [[unlikely]] {
-    next = &own_;
-  } else {
-    head_ = next->next;
-    if (head_ != nullptr) look_ahead<3, 3>(head_);
+  Greenlet* next = &own_;
+  if (!ready_.empty() && --budget_ != 0) [[likely]] {
+    const bool others = ready_.has_second();
+    next = &ready_.pop();
+    if (others) look_ahead<3>(ready_);
   }
   running_ = next;
   return *next;

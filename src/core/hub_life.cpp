@@ -76,6 +76,7 @@ Hub::Hub() {
 }
 
 void Hub::open() {
+  make_room();
   loop_.emplace();
   fault_handler_thread();
   eh_ = eh_globals();
@@ -158,7 +159,7 @@ void Hub::end_greenlets() noexcept {
     while (greenlets_ > 0 && !late) {
       late = try_park("end of the thread", -1, limit) == Wake::TimedOut;
     }
-    if (head_ == nullptr && mailbox_.load(std::memory_order_relaxed) == nullptr) break;
+    if (ready_.empty() && mailbox_.load(std::memory_order_relaxed) == nullptr) break;
     // What was cancelled leaves the ready queue by having its turn; what was posted has its own.
     late = late || limit.expired();
     polled_at_ = sliced_at_ = 0;
@@ -179,7 +180,7 @@ void Hub::abandon_greenlets() noexcept {
 // Declares all greenlets dead that are not, without unwinding them. Watchers of other threads learn
 // it; nothing of the user's runs any more here, and whoever waited here does not go on.
 void Hub::bury() noexcept {
-  head_ = nullptr;
+  ready_.clear();
   for_each([](Greenlet& greenlet) {
     if (!is_alive(greenlet)) return;
     greenlet.state = State::Dead;
@@ -240,7 +241,7 @@ void Hub::mark_forked() noexcept {
   survivor_ = running_;
   survivor_->pending |= pending_fork;
   forget_strangers(*survivor_);
-  head_ = nullptr;
+  ready_.clear();
   budget_ = granted_ = 1;
   forked_hub = this;
   this_hub = nullptr;
@@ -259,7 +260,7 @@ void Hub::after_fork() noexcept {
   greenlets_ = survivor_ == &main_ || survivor_ == &own_ ? 0 : 1;
   mailbox_.store(nullptr, std::memory_order_relaxed);
   bool ready = false;  // the survivor may have yielded; whom else it woke does not exist
-  while (Greenlet* greenlet = pop()) ready = ready || greenlet == survivor_;
+  while (!ready_.empty()) ready = &ready_.pop() == survivor_ || ready;
   // By hand one can still switch to those that are suspended; if main is gone, nobody would.
   bool by_hand = survivor_ == &main_ || (is_raw(*survivor_) && main_.state == State::Suspended);
   auto gone = [this, by_hand](Greenlet& greenlet) {

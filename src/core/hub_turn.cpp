@@ -16,7 +16,7 @@ constexpr std::int64_t most_unpolled_ns = 100'000'000;  // while those last woke
 constexpr std::uint64_t most_granted = 1024;            // switches between two looks at the clock
 constexpr std::uint64_t first_granted = 1;              // after a rest
 constexpr std::int64_t slow_ns = 100'000;               // what a turn takes that takes long
-constexpr int long_line = 8;                            // greenlets
+constexpr std::size_t long_line = 9;                    // greenlets
 constexpr std::size_t enough_timers = 256;  // then those whom they wake have their turns
 constexpr std::int64_t trim_every_ns = 1'000'000'000;
 constexpr std::size_t keep_free_stacks = 1024;  // never given back
@@ -29,8 +29,8 @@ void Hub::run() noexcept {
     if (watches_ != nullptr) [[unlikely]]
       SwitchWatch::stopped(watches_);
     turn();
-    Greenlet* next = pop();
-    if (next == nullptr) continue;
+    if (ready_.empty()) continue;
+    Greenlet* next = &ready_.pop();
     running_ = next;
     if (begins(*next)) begin(*next);
     if (watches_ != nullptr) [[unlikely]] {
@@ -52,20 +52,12 @@ void Hub::run() noexcept {
 // late by the whole round, fifty handshakes, say. (gevent, too, runs its timers between two parts
 // of a long round.) Among a few, whom a program may count on to go before a sleep is over, or quick
 // ones the queue is one line.
-void Hub::let_first(Greenlet& last) noexcept {
-  Greenlet* due = last.next;
-  if (due == nullptr || switches_ < passes_at_) return;
-  const Greenlet* place = head_;
-  for (int i = 1; i < long_line && place != &last; ++i) place = place->next;
-  if (place == &last) return;
+void Hub::let_first(std::size_t line) noexcept {
+  const std::size_t due = ready_.size() - line;
+  if (due == 0 || line < long_line || switches_ < passes_at_) return;
   // Then the line has as many turns: those who sleep again and again would keep it standing.
-  std::uint64_t count = 0;
-  for (const Greenlet* each = due; each != nullptr; each = each->next) ++count;
-  passes_at_ = switches_ + 2 * count;
-  last.next = nullptr;
-  tail_->next = head_;
-  head_ = due;
-  tail_ = &last;
+  passes_at_ = switches_ + 2 * due;
+  ready_.put_first(due);
 }
 
 void Hub::turn() noexcept {
@@ -75,7 +67,7 @@ void Hub::turn() noexcept {
   budget_ = granted_;
   bool look = true;   // at the loop
   bool slow = false;  // those who had turns since the last one here
-  if (head_ != nullptr) {
+  if (!ready_.empty()) {
     // Somebody is ready: look at the loop only when the slice is over.
     std::int64_t now = base::now_ns();
     std::int64_t took = now - checked_at_;
@@ -94,9 +86,9 @@ void Hub::turn() noexcept {
   take_posts();
   if (forked_) [[unlikely]]
     after_fork();
-  look |= head_ == nullptr;
+  look |= ready_.empty();
   if (look) told_ = 0;
-  if (head_ == nullptr) {
+  if (ready_.empty()) {
     budget_ = granted_ = first_granted;
     rest();
   } else if (look) {
@@ -105,13 +97,13 @@ void Hub::turn() noexcept {
   take_posts();
   // After descriptors and posts: an operation that is due together with its deadline wins.
   std::int64_t now = base::now_ns();
-  Greenlet* last = slow && head_ != nullptr ? tail_ : nullptr;
+  const std::size_t line = ready_.size();
   timers_.expire(now, enough_timers);
-  if (last != nullptr) [[unlikely]]
-    let_first(*last);
+  if (slow) [[unlikely]]
+    let_first(line);
   housekeeping(now);
-  if (head_ == nullptr && !idlers_.empty()) wake_idlers();
-  if (head_ != nullptr) stuck_since_ = 0;
+  if (ready_.empty() && !idlers_.empty()) wake_idlers();
+  if (!ready_.empty()) stuck_since_ = 0;
   sliced_at_ = checked_at_ = now;
   if (look) {
     ++polls_;
@@ -136,7 +128,7 @@ void Hub::rest() noexcept {
   }
   if (until == never && nothing_pending()) {
     until = stuck(now);
-    if (head_ != nullptr) {  // LoopExit
+    if (!ready_.empty()) {  // LoopExit
       stuck_since_ = 0;
       return;
     }
@@ -150,7 +142,7 @@ void Hub::rest() noexcept {
   sleeping_.store(false, std::memory_order_seq_cst);
   if (waits_stuck_) Registry::unstuck(*this);
   if (deadlocked_.exchange(false)) declare_deadlock();
-  if (head_ != nullptr || mailbox_.load(std::memory_order_relaxed) != nullptr) stuck_since_ = 0;
+  if (!ready_.empty() || mailbox_.load(std::memory_order_relaxed) != nullptr) stuck_since_ = 0;
 }
 
 void Hub::housekeeping(std::int64_t now) noexcept {

@@ -24,7 +24,7 @@ void Hub::wake_idlers() noexcept {
 // What limits main itself is not something left to do.
 bool Hub::nothing_left() noexcept {
   std::size_t own = pending_scopes(main_) + (awaits_end_with_timer_ ? 1 : 0);
-  return head_ == nullptr && idlers_.empty() && timers_.count() == own && nothing_pending();
+  return ready_.empty() && idlers_.empty() && timers_.count() == own && nothing_pending();
 }
 
 bool Hub::wait_all(Deadline deadline) {

@@ -32,6 +32,12 @@ std::size_t round_up(std::size_t value, std::size_t step) noexcept {
   return (value + step - 1) / step * step;
 }
 
+// An odd number of pages: a power of two apart the stacks' entries in the page tables would share a
+// few sets of the caches (src/README.md has the figures).
+std::size_t stride_of(std::size_t size) noexcept {
+  return round_up(size, page_size()) | page_size();
+}
+
 Guard probe_guard() noexcept {
   void* page =
       mmap(nullptr, page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -64,7 +70,7 @@ Stack stack_of(const Greenlet& block) noexcept {
   return block.stack == nullptr ? Stack{} : block.slab->sizes->stack(*block.stack);
 }
 
-// Stacks stand a power of two apart, so their tops would share a few sets of the caches. At most
+// Stacks stand whole pages apart, so their tops would share a few sets of the caches. At most
 // 2 KiB, so that a parked greenlet still fits one page.
 char* first_frame(const StackSlot& slot, const Stack& stack) noexcept {
   constexpr std::size_t colours = 16;
@@ -72,24 +78,27 @@ char* first_frame(const StackSlot& slot, const Stack& stack) noexcept {
   return stack.top - homecoming - slot.index % colours * colour;
 }
 
+StackPool::StackPool(Guard best) noexcept : best_guard_(best) {
+  default_.stride = stride_of(default_size);
+}
+
 StackPool::Class& StackPool::class_of(std::size_t size) {
   if (size == 0) size = default_size;
   if (size > largest_size) throw std::bad_alloc();
-  size = round_up(std::max(size, smallest_size), page_size());
-  if (default_.stride == 0) default_.stride = round_up(default_size, page_size());
-  if (size == default_.stride) return default_;
+  const std::size_t stride = stride_of(std::max(size, smallest_size));
+  if (stride == default_.stride) return default_;
   for (Class* sizes = others_; sizes != nullptr; sizes = sizes->next) {
-    if (sizes->stride == size) return *sizes;
+    if (sizes->stride == stride) return *sizes;
   }
   auto* sizes = new Class;
-  sizes->stride = size;
+  sizes->stride = stride;
   sizes->next = others_;
   others_ = sizes;
   return *sizes;
 }
 
 Greenlet* StackPool::take(std::size_t size) {
-  Class& sizes = size == default_.stride ? default_ : class_of(size);
+  Class& sizes = size == default_size ? default_ : class_of(size);
   Greenlet* block = sizes.free;
   if (block == nullptr) return fresh(sizes);
   sizes.free = block->next;

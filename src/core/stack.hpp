@@ -104,13 +104,14 @@ struct StackSizes {
 // StackPool serves one hub; only its thread calls it.
 class StackPool {
  public:
-  explicit StackPool(Guard best = guard_kind()) noexcept : best_guard_(best) {}
+  explicit StackPool(Guard best = guard_kind()) noexcept;
 
-  static constexpr std::size_t default_size = 256 * 1024;
+  static constexpr std::size_t default_size = 260 * 1024;
   static constexpr std::size_t smallest_size = 16 * 1024;  // room for a signal frame and a throw
   static constexpr std::size_t largest_size = std::size_t{1} << 44;
 
-  // take() gives a block whose stack will have that size, rounded up to pages; LIFO. Throws
+  // take() gives a block whose stack will have that size, rounded up to an odd number of pages, the
+  // guard's included; LIFO. Throws
   // std::bad_alloc when the system is out of memory and changes nothing.
   Greenlet* take(std::size_t size = default_size);
 

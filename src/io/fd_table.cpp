@@ -288,13 +288,14 @@ void FdTable::is_in_vain(FdEntry& entry) noexcept {
   entry.drained = true;
 }
 
-void FdTable::bring_near(const core::Greenlet& waiting) noexcept {
+void FdTable::bring_near(const core::ReadyQueue& ready) noexcept {
+  const core::Greenlet& waiting = ready.soon(1);
   auto* frames = static_cast<const char*>(waiting.context.sp);
 #pragma GCC unroll 8
   for (int line = 0; line < 8; ++line) __builtin_prefetch(frames + line * 64);
   __builtin_prefetch(waiting.task);
   if (FdEntry* entry = find(static_cast<int>(waiting.waits_on))) __builtin_prefetch(entry);
-  auto* later = reinterpret_cast<const char*>(waiting.next);
+  auto* later = reinterpret_cast<const char*>(&ready.soon(2));
 #pragma GCC unroll 3
   for (int line = 0; line < 3; ++line) __builtin_prefetch(later + line * 64);
 }
@@ -350,7 +351,7 @@ __attribute__((flatten)) int FdWait::park(const char* what, Deadline deadline) n
   if (int error = table_->arm(waiter_); error != 0) return error;
   if (waiter_.list == FdEntry::Readers) table_->is_in_vain(*waiter_.entry);
   core::Hub& hub = table_->hub();
-  if (const core::Greenlet* soon = hub.after_next()) table_->bring_near(*soon);
+  if (hub.ready().size() > 1) table_->bring_near(hub.ready());
   core::Hub::External external(hub);
   core::Wake why = hub.try_park(what, fd_, deadline);
   if (waiter_.closed) return EBADF;

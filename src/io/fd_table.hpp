@@ -119,9 +119,9 @@ class FdTable final : public core::Hub::Extension {
   // is_in_vain() is for one whose readers wait.
   void is_in_vain(FdEntry& entry) noexcept;
 
-  // bring_near() has the processor fetch what a greenlet that waits will touch when it goes on: its
-  // stack and its descriptor's entry, which the kernel's work for others has pushed out.
-  void bring_near(const core::Greenlet& waiting) noexcept;
+  // bring_near() has the processor fetch what the second in the queue will touch when it goes on:
+  // its stack and its descriptor's entry, which the kernel's work for others has pushed out.
+  void bring_near(const core::ReadyQueue& ready) noexcept;
 
   // scratch() is room for what somebody is about to receive, for as long as nobody switches.
   std::span<char> scratch() noexcept { return scratch_; }

@@ -1,5 +1,5 @@
 // Dies by: SIGSEGV
-// Stderr: ^fern: stack overflow in greenlet digger \(id \d+, 256 KiB\): give it more with SpawnOptions::stack_size$
+// Stderr: ^fern: stack overflow in greenlet digger \(id \d+, 260 KiB\): give it more with SpawnOptions::stack_size$
 // Dies by (address): exit 1
 // Dies by (thread): exit 66
 //

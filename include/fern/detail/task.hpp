@@ -27,8 +27,8 @@ namespace core {
 struct Greenlet;
 }
 
-// SpawnOptions: a name for dumps and messages; bytes of stack, rounded up to whole pages, guard
-// page included, 0 for the default of 256 KiB.
+// SpawnOptions: a name for dumps and messages; bytes of stack, rounded up to an odd number of
+// pages, guard page included, 0 for the default of 260 KiB.
 struct SpawnOptions {
   std::string_view name = {};
   std::size_t stack_size = 0;
