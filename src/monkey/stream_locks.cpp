@@ -3,89 +3,43 @@
 #include "monkey/green.hpp"
 #include "monkey/hubs.hpp"
 #include "monkey/lock_words.hpp"
+#include "monkey/owners.hpp"
 #include "monkey/thread.hpp"
 #include "monkey/tls.hpp"
 #include "monkey/wait.hpp"
 
-#include <fern/detail/wait_queue.hpp>
-
 #include <climits>
 #include <memory>
-#include <mutex>
-#include <new>
 
 namespace fern::monkey {
 namespace {
 
-// A FILE that somebody has locked by flockfile().
-struct Held {
-  const FILE* file;
-  std::uint32_t owner;
-  unsigned count;
-  Held* next;
-};
+// FILEs that somebody has locked by flockfile().
+constinit Owners files;
+constinit lot::Word released{0};  // changes when one is
 
-struct Locks {
-  fern::detail::SpinLock lock;
-  Held* first = nullptr;
-  std::atomic<unsigned> held{0};
-  lot::Word released{0};  // changes when one is
+void wake_waiters() noexcept {
+  released.fetch_add(1, std::memory_order_seq_cst);
+  lot::wake(&released, INT_MAX);
+}
 
-  // Where it stands; at the end if it does not. The lock is held.
-  Held** find(const FILE* file) noexcept {
-    Held** place = &first;
-    while (*place != nullptr && (*place)->file != file) place = &(*place)->next;
-    return place;
-  }
-  bool others(const FILE* file, std::uint32_t me) noexcept {
-    std::lock_guard guard(lock);
-    for (Held* each = first; each != nullptr; each = each->next) {
-      if ((file == nullptr || each->file == file) && each->owner != me) return true;
-    }
-    return false;
-  }
-  // False when it is another's. Without memory it is nobody's, as if nothing were noted.
-  bool enter(const FILE* file, std::uint32_t me) noexcept {
-    std::unique_ptr<Held> fresh(new (std::nothrow) Held{file, me, 1, nullptr});
-    std::lock_guard guard(lock);
-    Held* found = *find(file);
-    if (found != nullptr && found->owner != me) return false;
-    if (found != nullptr) {
-      ++found->count;
-    } else if (fresh != nullptr) {
-      held.fetch_add(1, std::memory_order_seq_cst);
-      fresh->next = first;
-      first = fresh.release();
-    }
-    return true;
-  }
-  void leave(const FILE* file, std::uint32_t me, bool all) noexcept {
-    std::unique_ptr<Held> gone;
-    {
-      std::lock_guard guard(lock);
-      Held** place = find(file);
-      Held* found = *place;
-      if (found == nullptr || (!all && found->owner != me)) return;
-      if (!all && --found->count > 0) return;
-      *place = found->next;
-      gone.reset(found);
-      held.fetch_sub(1, std::memory_order_seq_cst);
-    }
-    released.fetch_add(1, std::memory_order_seq_cst);
-    lot::wake(&released, INT_MAX);
-  }
-};
-constinit Locks locks;
+bool is_anothers(const FILE* file, std::uint32_t me) noexcept {
+  return file == nullptr ? files.others(me) : files.whose(file, me) == Owners::Others;
+}
+
+void leave(const FILE* file, std::uint32_t me) noexcept {
+  if (files.whose(file, me) == Owners::Mine && files.release(file)) wake_waiters();
+}
 
 // Parks while `taken` says that it is another's.
 template <class Taken>
 bool await(const char* what, Taken taken) noexcept {
   bool waited = false;
   for (;;) {
-    std::uint32_t seen = locks.released.load(std::memory_order_seq_cst);
+    std::uint32_t seen = released.load(std::memory_order_seq_cst);
     if (!taken()) return waited;
     waited = true;
-    lot::wait(locks.released, seen, what, {}, lot::End::Ignore);
+    lot::wait(released, seen, what, {}, lot::End::Ignore);
   }
 }
 
@@ -95,14 +49,14 @@ bool libc_may_wait() noexcept { return uses_tls() || several_hubs(); }
 }  // namespace
 
 bool await_unlocked(FILE* file) noexcept {
-  bool noted = locks.held.load(std::memory_order_seq_cst) != 0;
+  bool noted = files.any();
   if (!noted && !libc_may_wait()) [[likely]]
     return false;
   int saved = errno;
   bool waited = false;
   if (noted) {
     std::uint32_t me = self_id();
-    waited = await("a FILE that is locked", [=] { return locks.others(file, me); });
+    waited = await("a FILE that is locked", [=] { return is_anothers(file, me); });
   }
   if (file != nullptr && libc_may_wait()) {
     // Held by a call of libc's that waits, in a function of fopencookie's or in another thread.
@@ -117,20 +71,17 @@ bool await_unlocked(FILE* file) noexcept {
 }
 
 void forget_lock(const FILE* file) noexcept {
-  if (locks.held.load(std::memory_order_relaxed) != 0) locks.leave(file, 0, true);
+  if (files.forget(file)) wake_waiters();
 }
 
-void stream_locks_forked() noexcept {
-  locks.lock.unlock();
-  locks.first = nullptr;
-  locks.held.store(0, std::memory_order_relaxed);
-}
+// Begins anew; what was noted is not freed.
+void stream_locks_forked() noexcept { std::construct_at(&files); }
 
 namespace replaced {
 
 void flockfile(FILE* file) {
   std::uint32_t me = self_id();
-  await("flockfile()", [=] { return !locks.enter(file, me); });
+  await("flockfile()", [=] { return !files.try_take(file, me); });
   if (!goes_green(Part::Threads)) return native::flockfile(file);
   ask_until("flockfile()", {}, [=] { return native::ftrylockfile(file) == 0 ? 0 : EBUSY; });
 }
@@ -138,9 +89,9 @@ void flockfile(FILE* file) {
 int ftrylockfile(FILE* file) {
   std::uint32_t me = self_id();
   int result = EBUSY;
-  if (locks.enter(file, me)) {
+  if (files.try_take(file, me)) {
     result = native::ftrylockfile(file);
-    if (result != 0) locks.leave(file, me, false);
+    if (result != 0) leave(file, me);
   }
   if (result != 0 && goes_green(Part::Threads)) fair();
   return result;
@@ -148,7 +99,7 @@ int ftrylockfile(FILE* file) {
 
 void funlockfile(FILE* file) {
   native::funlockfile(file);
-  locks.leave(file, self_id(), false);
+  leave(file, self_id());
 }
 
 }  // namespace replaced
