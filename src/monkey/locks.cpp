@@ -154,7 +154,9 @@ int unlock(pthread_mutex_t& mutex) noexcept {
 // To glibc every robust one is shared, for the kernel looks after it. Those that are not are ours.
 int pthread_mutex_init(pthread_mutex_t* mutex, const pthread_mutexattr_t* attributes) {
   int error = native::pthread_mutex_init(mutex, attributes);
-  if (error != 0 || attributes == nullptr) return error;
+  if (error != 0) return error;
+  owners.forget(mutex);  // one that was there before, and whose memory went while it was locked
+  if (attributes == nullptr) return 0;
   int sharing = PTHREAD_PROCESS_SHARED;
   pthread_mutexattr_getpshared(attributes, &sharing);
   if (sharing == PTHREAD_PROCESS_PRIVATE) mutex->__data.__kind &= ~shared;

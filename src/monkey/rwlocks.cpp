@@ -141,6 +141,12 @@ bool natively(pthread_rwlock_t* lock) noexcept {
 
 }  // namespace
 
+int pthread_rwlock_init(pthread_rwlock_t* lock, const pthread_rwlockattr_t* attributes) {
+  int error = native::pthread_rwlock_init(lock, attributes);
+  if (error == 0) owners.forget(lock);  // as in pthread_mutex_init()
+  return error;
+}
+
 int pthread_rwlock_rdlock(pthread_rwlock_t* lock) {
   if (natively(lock)) return native::pthread_rwlock_rdlock(lock);
   return read_until(lock, CLOCK_MONOTONIC, nullptr);

@@ -610,6 +610,9 @@ FERN_REPLACED(int, pthread_cond_clockwait,
               (cond, mutex, clock, time))
 FERN_REPLACED(int, pthread_cond_signal, (pthread_cond_t * cond), (cond))
 FERN_REPLACED(int, pthread_cond_broadcast, (pthread_cond_t * cond), (cond))
+FERN_REPLACED(int, pthread_rwlock_init,
+              (pthread_rwlock_t * lock, const pthread_rwlockattr_t* attributes), (lock, attributes))
+FERN_ALIAS(pthread_rwlock_init, __pthread_rwlock_init)
 FERN_REPLACED(int, pthread_rwlock_rdlock, (pthread_rwlock_t * lock), (lock))
 FERN_ALIAS(pthread_rwlock_rdlock, __pthread_rwlock_rdlock)
 FERN_REPLACED(int, pthread_rwlock_wrlock, (pthread_rwlock_t * lock), (lock))

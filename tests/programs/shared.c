@@ -469,6 +469,25 @@ static void* loses(void* unused) {
   return NULL;
 }
 
+/* New locks where some were whose memory went while they were locked. */
+static void reuses(void) {
+  pthread_rwlockattr_t kind;
+  void* at = NULL;
+  CHECK(pthread_rwlockattr_init(&kind) == 0);
+  CHECK(pthread_rwlockattr_setpshared(&kind, PTHREAD_PROCESS_SHARED) == 0);
+  for (int i = 0; i < 2; ++i) {
+    int fixed = at == NULL ? 0 : MAP_FIXED;
+    at = mmap(at, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | fixed, -1, 0);
+    CHECK(at != MAP_FAILED);
+    pthread_rwlock_t* lock = (pthread_rwlock_t*)((char*)at + 2048);
+    make((pthread_mutex_t*)at, PTHREAD_MUTEX_ERRORCHECK, 0);
+    CHECK(pthread_rwlock_init(lock, &kind) == 0);
+    CHECK(pthread_mutex_lock((pthread_mutex_t*)at) == 0);
+    CHECK(pthread_rwlock_wrlock(lock) == 0);
+  }
+  CHECK(munmap(at, 4096) == 0);
+}
+
 int main(void) {
   make_all();
   mutexes();
@@ -478,6 +497,7 @@ int main(void) {
   deaths();
   priorities();
   in_threads(1, loses);
+  reuses();
   CHECK(pthread_barrier_destroy(&page->barrier) == 0);
   CHECK(pthread_cond_destroy(&page->cond) == 0);
   return 0;
