@@ -50,8 +50,8 @@
 // thread.
 //
 // What cannot be wrapped: calls that libc makes to itself (the calls that wait inside are wrapped
-// as a whole where that is possible), inline system calls, programs
-// linked statically with libc, libraries loaded with RTLD_DEEPBIND or dlmopen.
+// as a whole where that is possible), inline system calls, programs linked statically with libc,
+// libraries loaded with RTLD_DEEPBIND or dlmopen.
 
 #include <fern/config.hpp>
 
