@@ -100,9 +100,7 @@ std::pair<int, int> World::pipe(int flags) {
 }
 
 std::pair<int, int> World::tcp() {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  sockaddr_in address = loopback();
   socklen_t size = sizeof address;
   auto* to = reinterpret_cast<sockaddr*>(&address);
   monkey::native_scope native;
@@ -115,6 +113,18 @@ std::pair<int, int> World::tcp() {
   int server = ::accept(listener, nullptr, nullptr);
   ::close(listener);
   return own({client, server});
+}
+
+std::pair<int, int> World::udp() {
+  sockaddr_in address = loopback();
+  socklen_t size = sizeof address;
+  auto* to = reinterpret_cast<sockaddr*>(&address);
+  int here = ::socket(AF_INET, SOCK_DGRAM, 0);
+  ::bind(here, to, size);
+  ::getsockname(here, to, &size);
+  int there = ::socket(AF_INET, SOCK_DGRAM, 0);
+  ::connect(there, to, size);
+  return own({here, there});
 }
 
 void World::begin() {
@@ -183,6 +193,15 @@ Peer World::when_waiting(std::function<void()> act) {
             until_waiting();
             act();
           })};
+}
+
+Peer World::will_send(int fd, std::vector<std::string> pieces) {
+  return when_waiting([this, fd, pieces = std::move(pieces)] {
+    for (const std::string& piece : pieces) {
+      if (&piece != &pieces.front()) until_waiting();
+      send(fd, piece.data(), piece.size(), 0);
+    }
+  });
 }
 
 Handles::Handles(int signal, int flags) : signal_(signal) {
@@ -280,6 +299,18 @@ std::size_t drain(int fd) {
     if (got <= 0) return all;
     all += static_cast<std::size_t>(got);
   }
+}
+
+sockaddr_in loopback(in_port_t port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = port;
+  return address;
+}
+
+std::string_view text(const char* bytes, ssize_t got) {
+  return {bytes, got < 0 ? 0 : static_cast<std::size_t>(got)};
 }
 
 int file(World& world, std::string_view text) {

@@ -17,6 +17,7 @@
 
 #include "monkey/patched.hpp"
 
+#include <netinet/in.h>
 #include <sys/un.h>
 
 #include <atomic>
@@ -81,6 +82,7 @@ class World {
   std::pair<int, int> pair(int type = SOCK_STREAM);  // of unix sockets
   std::pair<int, int> pipe(int flags = 0);           // the end to read from, the end to write to
   std::pair<int, int> tcp();                         // two ends of a connection over loopback
+  std::pair<int, int> udp();  // a receiver of datagrams on loopback, and a sender to it
 
   // call() makes the call and takes down what it returned, and errno: whether it was touched, too.
   // waiting_call() is one that waits without a peer: others must have run meanwhile.
@@ -127,6 +129,8 @@ class World {
   // such a thread, waits for the next wait.
   [[nodiscard]] Peer when_waiting(std::function<void()> act);
   void until_waiting();
+  // will_send() is the Peer that sends a piece whenever the row's call waits.
+  [[nodiscard]] Peer will_send(int fd, std::vector<std::string> pieces);
 
   // thread() is that which makes the call; signals to it reach its call.
   pthread_t thread() const { return thread_; }
@@ -185,12 +189,14 @@ struct UnixListener {
 };
 
 void set_nonblocking(int fd);
-void set_limit(int fd, int option, int milliseconds);  // SO_RCVTIMEO, SO_SNDTIMEO
-void reset(World& world, int fd);                      // closes it so that its peer sees a reset
-std::size_t fill(int fd);                              // writes until nothing more is taken
-std::string read_all(int fd, std::size_t most);        // what there is, without waiting
-std::size_t drain(int fd);                             // reads to the end, and counts
-int file(World& world, std::string_view text);         // one without a name that holds this
+void set_limit(int fd, int option, int milliseconds);   // SO_RCVTIMEO, SO_SNDTIMEO
+void reset(World& world, int fd);                       // closes it so that its peer sees a reset
+std::size_t fill(int fd);                               // writes until nothing more is taken
+std::string read_all(int fd, std::size_t most);         // what there is, without waiting
+std::size_t drain(int fd);                              // reads to the end, and counts
+int file(World& world, std::string_view text);          // one without a name that holds this
+std::string_view text(const char* bytes, ssize_t got);  // what a call has taken, if it has
+sockaddr_in loopback(in_port_t port = 0);
 
 // Pointers that the compiler takes for good ones.
 template <class T = char>

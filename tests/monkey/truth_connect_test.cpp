@@ -18,14 +18,6 @@ const sockaddr* plain(const sockaddr_in& address) {
   return reinterpret_cast<const sockaddr*>(&address);
 }
 
-sockaddr_in loopback(in_port_t port = 0) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  address.sin_port = port;
-  return address;
-}
-
 struct Listener {
   explicit Listener(World& world, int backlog = 8, int type = SOCK_STREAM) {
     fd = world.own(socket(AF_INET, type, 0));

@@ -1,6 +1,6 @@
 // The truth about read and write in all their shapes, and about what becomes of descriptors.
 
-#include "monkey/truth.hpp"
+#include "monkey/truth_parts.hpp"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -9,7 +9,6 @@
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
-#include <sys/uio.h>
 
 #include <array>
 #include <cstdlib>
@@ -31,27 +30,6 @@ ssize_t read_once(World& world, int fd, std::size_t size = 8) {
 
 ssize_t write_once(World& world, int fd, std::size_t size = 3) {
   return world.call("write", [&] { return write(fd, bytes.data(), size); });
-}
-
-// Parts of these sizes in one string.
-struct Parts {
-  explicit Parts(std::initializer_list<std::size_t> sizes) {
-    std::size_t all = 0;
-    for (std::size_t size : sizes) all += size;
-    for (std::size_t i = 0; i < all; ++i) text += static_cast<char>('a' + i % 23);
-    std::size_t at = 0;
-    for (std::size_t size : sizes) {
-      parts.push_back({text.data() + at, size});
-      at += size;
-    }
-  }
-  int count() const { return static_cast<int>(parts.size()); }
-  std::string text;
-  std::vector<iovec> parts;
-};
-
-void note_data(World& world, const Parts& parts, ssize_t got) {
-  world.note("data", parts.text.substr(0, got < 0 ? 0 : static_cast<std::size_t>(got)));
 }
 
 const Rows read_rows(

@@ -2,9 +2,6 @@
 
 #include "monkey/truth.hpp"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-
 #include <vector>
 
 using namespace fern::truth;
@@ -63,20 +60,6 @@ void say(int fd, std::initializer_list<const char*> messages) {
   }
 }
 
-// A receiver of datagrams on loopback, and a sender to it.
-std::pair<int, int> udp(World& world) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  int here = socket(AF_INET, SOCK_DGRAM, 0);
-  bind(here, reinterpret_cast<sockaddr*>(&address), size);
-  getsockname(here, reinterpret_cast<sockaddr*>(&address), &size);
-  int there = socket(AF_INET, SOCK_DGRAM, 0);
-  connect(there, reinterpret_cast<sockaddr*>(&address), size);
-  return world.own({here, there});
-}
-
 const Rows receive_rows(
     "Recvmmsg",
     {
@@ -102,7 +85,7 @@ const Rows receive_rows(
          }},
         {"waits until all have come",
          [](World& world) {
-           for (auto [here, there] : {world.pair(SOCK_DGRAM), udp(world)}) {
+           for (auto [here, there] : {world.pair(SOCK_DGRAM), world.udp()}) {
              auto peer = world.when_waiting([&world, to = there] {
                say(to, {"a", "bc"});
                world.until_waiting();
@@ -193,7 +176,7 @@ const Rows receive_rows(
          }},
         {"an error behind the first message is the next call's",
          [](World& world) {
-           auto [here, there] = udp(world);
+           auto [here, there] = world.udp();
            say(there, {"a", "bc"});
            Messages messages(2);
            messages.parts[1].iov_base = wild();
@@ -206,7 +189,7 @@ const Rows receive_rows(
          In::Greenlet, FERN_TRUTH_WILD},
         {"hears of a port without a listener",
          [](World& world) {
-           auto [here, there] = udp(world);
+           auto [here, there] = world.udp();
            world.close(here);
            say(there, {"a"});
            receive(world, there, 2);
@@ -258,7 +241,7 @@ const Rows receive_rows(
          }},
         {"the queue of errors is not waited for",
          [](World& world) {
-           auto [here, there] = udp(world);
+           auto [here, there] = world.udp();
            say(there, {"a"});
            receive(world, here, 1, MSG_ERRQUEUE);
          }},
@@ -339,7 +322,7 @@ const Rows send_rows(
          }},
         {"a message that is too long behind a good one",
          [](World& world) {
-           auto [here, there] = udp(world);
+           auto [here, there] = world.udp();
            Messages messages(3);
            std::string longer(70'000, 'l');
            messages.parts[1] = {longer.data(), longer.size()};
@@ -350,7 +333,7 @@ const Rows send_rows(
          }},
         {"more messages than one call takes",
          [](World& world) {
-           auto [here, there] = udp(world);
+           auto [here, there] = world.udp();
            transmit(world, there, 1100);
          }},
         {"the peer has closed",

@@ -25,14 +25,6 @@ void note_part(World& world, ssize_t sent, std::size_t all) {
   world.note("a part", sent > 0 && static_cast<std::size_t>(sent) < all);
 }
 
-sockaddr_in loopback(in_port_t port = 0) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  address.sin_port = port;
-  return address;
-}
-
 sockaddr_in name_of(int fd) {
   sockaddr_in address{};
   socklen_t size = sizeof address;
