@@ -22,6 +22,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <functional>
 #include <initializer_list>
@@ -104,6 +105,14 @@ class World {
     unsigned before = ticks_;
     auto result = call(what, std::move(function));
     if (green_ && ticks_ == before) blocked_ = true;
+    return result;
+  }
+  // timed_call() is one that ends because its time is up.
+  template <class Call>
+  auto timed_call(std::string_view what, std::chrono::nanoseconds least, Call function) {
+    auto begin = std::chrono::steady_clock::now();
+    auto result = waiting_call(what, std::move(function));
+    note("long enough", std::chrono::steady_clock::now() - begin >= least);
     return result;
   }
   // open_call() is one that returns a descriptor, whose number says nothing.

@@ -17,9 +17,8 @@ inline void receive_once(World& world, int fd, std::size_t size = 8, int flags =
 
 inline void receive_within_limit(World& world, int fd, std::size_t size = 8, int flags = 0) {
   char bytes[64] = {};
-  auto begin = std::chrono::steady_clock::now();
-  ssize_t got = world.waiting_call("recv", [&] { return recv(fd, bytes, size, flags); });
-  world.note("waited", std::chrono::steady_clock::now() - begin >= std::chrono::milliseconds(30));
+  ssize_t got = world.timed_call("recv", std::chrono::milliseconds(30),
+                                 [&] { return recv(fd, bytes, size, flags); });
   world.note("data", text(bytes, got));
 }
 

@@ -19,14 +19,6 @@ timespec later(clockid_t clock, std::chrono::nanoseconds by) {
   return {at.count() / 1'000'000'000, at.count() % 1'000'000'000};
 }
 
-// Whether a call takes at least as long as it has to.
-template <class Call>
-void slept(World& world, std::string_view what, std::chrono::nanoseconds least, Call call) {
-  std::chrono::nanoseconds begin = now();
-  world.waiting_call(what, call);
-  world.note("long enough", now() - begin >= least);
-}
-
 using std::chrono::milliseconds;
 
 const Rows sleep_rows(
@@ -34,24 +26,27 @@ const Rows sleep_rows(
     {
         {"sleep of nothing", [](World& world) { world.call("sleep", [] { return sleep(0); }); }},
         {"sleep of a second",
-         [](World& world) { slept(world, "sleep", milliseconds(1000), [] { return sleep(1); }); }},
+         [](World& world) {
+           world.timed_call("sleep", milliseconds(1000), [] { return sleep(1); });
+         }},
         {"usleep",
          [](World& world) {
            world.call("usleep", [] { return usleep(0); });
-           slept(world, "usleep", milliseconds(20), [] { return usleep(20'000); });
+           world.timed_call("usleep", milliseconds(20), [] { return usleep(20'000); });
          }},
         {"usleep of more than a second",
          [](World& world) {
-           slept(world, "usleep", milliseconds(1010), [] { return usleep(1'010'000); });
+           world.timed_call("usleep", milliseconds(1010), [] { return usleep(1'010'000); });
          }},
         {"nanosleep",
          [](World& world) {
            timespec time{0, 20'000'000};
            timespec left{7, 8};
-           slept(world, "nanosleep", milliseconds(20), [&] { return nanosleep(&time, &left); });
+           world.timed_call("nanosleep", milliseconds(20), [&] { return nanosleep(&time, &left); });
            world.note("left", left.tv_sec);
-           slept(world, "nanosleep", milliseconds(20), [&] { return nanosleep(&time, nullptr); });
-           slept(world, "nanosleep", milliseconds(20), [&] { return nanosleep(&time, &time); });
+           world.timed_call("nanosleep", milliseconds(20),
+                            [&] { return nanosleep(&time, nullptr); });
+           world.timed_call("nanosleep", milliseconds(20), [&] { return nanosleep(&time, &time); });
            world.note("time", time.tv_nsec);
          }},
         {"nanosleep of nothing",
@@ -75,8 +70,8 @@ const Rows sleep_rows(
          [](World& world) {
            for (clockid_t clock : {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME, CLOCK_TAI}) {
              timespec time{0, 20'000'000};
-             slept(world, "clock_nanosleep", milliseconds(20),
-                   [&] { return clock_nanosleep(clock, 0, &time, nullptr); });
+             world.timed_call("clock_nanosleep", milliseconds(20),
+                              [&] { return clock_nanosleep(clock, 0, &time, nullptr); });
            }
          }},
         {"clock_nanosleep until a time",
