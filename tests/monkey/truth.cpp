@@ -199,7 +199,7 @@ Peer World::will_send(int fd, std::vector<std::string> pieces) {
   return when_waiting([this, fd, pieces = std::move(pieces)] {
     for (const std::string& piece : pieces) {
       if (&piece != &pieces.front()) until_waiting();
-      send(fd, piece.data(), piece.size(), 0);
+      EXPECT_EQ(::write(fd, piece.data(), piece.size()), static_cast<ssize_t>(piece.size()));
     }
   });
 }
@@ -301,16 +301,14 @@ std::size_t drain(int fd) {
   }
 }
 
-sockaddr_in loopback(in_port_t port) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  address.sin_port = port;
-  return address;
-}
-
-std::string_view text(const char* bytes, ssize_t got) {
-  return {bytes, got < 0 ? 0 : static_cast<std::size_t>(got)};
+void note_drained(World& world, int from, int to, const std::function<void()>& fill) {
+  std::size_t arrived = 0;
+  {
+    Peer peer = world.when_waiting([&] { arrived = drain(from); });
+    fill();
+    world.close(to);
+  }
+  world.note("arrived", arrived);
 }
 
 int file(World& world, std::string_view text) {

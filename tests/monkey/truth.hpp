@@ -198,14 +198,28 @@ struct UnixListener {
 };
 
 void set_nonblocking(int fd);
-void set_limit(int fd, int option, int milliseconds);   // SO_RCVTIMEO, SO_SNDTIMEO
-void reset(World& world, int fd);                       // closes it so that its peer sees a reset
-std::size_t fill(int fd);                               // writes until nothing more is taken
-std::string read_all(int fd, std::size_t most);         // what there is, without waiting
-std::size_t drain(int fd);                              // reads to the end, and counts
-int file(World& world, std::string_view text);          // one without a name that holds this
-std::string_view text(const char* bytes, ssize_t got);  // what a call has taken, if it has
-sockaddr_in loopback(in_port_t port = 0);
+void set_limit(int fd, int option, int milliseconds);  // SO_RCVTIMEO, SO_SNDTIMEO
+void reset(World& world, int fd);                      // closes it so that its peer sees a reset
+std::size_t fill(int fd);                              // writes until nothing more is taken
+std::string read_all(int fd, std::size_t most);        // what there is, without waiting
+std::size_t drain(int fd);                             // reads to the end, and counts
+int file(World& world, std::string_view text);         // one without a name that holds this
+
+// note_drained() notes how much comes out at one end while this fills the other, and closes it.
+void note_drained(World& world, int from, int to, const std::function<void()>& fill);
+
+// text() is what a call has taken, if it has.
+inline std::string_view text(const char* bytes, ssize_t got) {
+  return {bytes, got < 0 ? 0 : static_cast<std::size_t>(got)};
+}
+
+inline sockaddr_in loopback(in_port_t port = 0) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = port;
+  return address;
+}
 
 // Pointers that the compiler takes for good ones.
 template <class T = char>

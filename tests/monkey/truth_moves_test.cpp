@@ -83,6 +83,17 @@ const Rows splice_rows(
            splice_once(world, out, here);
            world.note("SIGPIPE", Handles::count());
          }},
+        {"splice waits for a pipe",
+         [](World& world) {
+           auto [out, in] = world.pipe();
+           auto [here, there] = world.pair();
+           auto peer = world.will_send(in, {"abc"});
+           world.call("splice", [out, here] { return splice(out, nullptr, here, nullptr, 8, 0); });
+           world.call("splice", [out, here] {
+             return splice(out, nullptr, here, nullptr, 8, SPLICE_F_NONBLOCK);
+           });
+           world.note("arrived", read_all(there, 8));
+         }},
         {"does not wait when it is not to",
          [](World& world) {
            auto [out, in] = world.pipe();
@@ -159,6 +170,14 @@ const Rows tee_rows(
            world.call("tee", [o = out, i = other_in] { return tee(o, i, 4, SPLICE_F_NONBLOCK); });
            auto peer = world.when_waiting([&world, to = in] { world.close(to); });
            world.call("tee", [o = out, i = other_in] { return tee(o, i, 4, 0); });
+         }},
+        {"tee waits for a pipe",
+         [](World& world) {
+           auto [out, in] = world.pipe();
+           auto [other_out, other_in] = world.pipe();
+           auto peer = world.will_send(in, {"abc"});
+           world.call("tee", [out, other_in] { return tee(out, other_in, 8, 0); });
+           world.note("arrived", read_all(other_out, 8));
          }},
         {"tee waits for room",
          [](World& world) {
@@ -237,6 +256,43 @@ ssize_t send_file(World& world, int out, int in, std::size_t size = 8) {
 }
 
 const Rows sendfile_rows(
+    "Sendfile",
+    {
+        {"to a socket",
+         [](World& world) {
+           int from = file(world, "abcdefgh");
+           auto [here, there] = world.pair();
+           world.call("sendfile", [&, here = here] { return sendfile(here, from, nullptr, 3); });
+           off_t at = 5;
+           world.call("sendfile", [&, here = here] { return sendfile(here, from, &at, 10); });
+           world.note("at", at);
+           world.call("sendfile", [&, here = here] { return sendfile(here, from, &at, 10); });
+           world.call("sendfile", [&, here = here] { return sendfile(here, from, nullptr, 0); });
+           world.note("arrived", read_all(there, 8));
+           note_file(world, from);
+         }},
+        {"all of much",
+         [](World& world) {
+           constexpr std::size_t much = 1 << 20;
+           int from = file(world, std::string(much, 'w'));
+           auto [here, there] = world.tcp();
+           note_drained(world, there, here, [&, to = here] { send_file(world, to, from, much); });
+         }},
+        {"what does not do",
+         [](World& world) {
+           int from = file(world, "abcdefgh");
+           auto [here, there] = world.pair();
+           world.call("sendfile", [&, here = here] { return sendfile(here, -1, nullptr, 3); });
+           world.call("sendfile", [&] { return sendfile(-1, from, nullptr, 3); });
+           world.call("sendfile", [&, here = here, there = there] {
+             return sendfile(here, there, nullptr, 3);
+           });
+           off_t at = -1;
+           world.call("sendfile", [&, here = here] { return sendfile(here, from, &at, 3); });
+         }},
+    });
+
+const Rows sendfile_kinds_rows(
     "Sendfile to all kinds",
     {
         {"to a pipe, what there is room for",

@@ -109,17 +109,13 @@ const Rows write_rows(
          [](World& world) {
            for (int how : {_IOFBF, _IOLBF, _IONBF}) {
              for (auto [there, here] : {world.pipe(), world.pair()}) {
-               std::size_t arrived = 0;
-               {
-                 auto peer = world.when_waiting([&, from = there] { arrived = drain(from); });
+               note_drained(world, there, here, [&, here = here] {
                  Stream stream(here, "w", how);
                  block(world, stream, 1000, 1000);
                  put(world, stream, "end");
                  world.call("fprintf", [&] { return fprintf(stream, "%s!", much.c_str()); });
                  close(world, stream);
-                 world.close(here);
-               }
-               world.note("arrived", arrived);
+               });
              }
            }
          }},
