@@ -5,30 +5,54 @@
 #include "monkey/ask.hpp"
 #include "monkey/by_worker.hpp"
 #include "monkey/green.hpp"
+#include "monkey/original.hpp"
 #include "monkey/stream_flags.hpp"
 
 #include <locale.h>
+#include <pthread.h>
 #include <stdio_ext.h>
 
 #include <algorithm>
 #include <array>
 #include <cstring>
 #include <cwchar>
+#include <utility>
 
 namespace fern::monkey::green {
 namespace {
 
+using CleanupEntry = _pthread_cleanup_buffer;
+constinit Original<void(CleanupEntry*, void (*)(void*), void*)> push_cleanup{
+    "_pthread_cleanup_push"};
+constinit Original<void(CleanupEntry*, int)> pop_cleanup{"_pthread_cleanup_pop"};
+
+// The OS thread's list of what libc is to call if the thread ends (pthread_exit, a cancel). Its
+// head is reached by an entry of ours.
+CleanupEntry* exchange_cleanups(CleanupEntry* head) noexcept {
+  CleanupEntry ours{};
+  push_cleanup(&ours, [](void*) {}, nullptr);
+  CleanupEntry* before = std::exchange(ours.__prev, head);
+  pop_cleanup(&ours, 0);
+  return before;
+}
+
 // The bytes of a FILE. What has been given of its buffer is taken from it when it is known to have
 // been used.
+//
+// While libc is in its scanf an entry in the list of cleanups stands on this stack, and at the end
+// the head becomes what it was before. A greenlet that parks takes its entry off: another's scanf
+// would find it there, and put it back when this one has ended.
 class Bytes {
  public:
-  explicit Bytes(FILE* file) noexcept : file_(file) {}
+  explicit Bytes(FILE* file) noexcept : file_(file), cleanups_(exchange_cleanups(nullptr)) {
+    exchange_cleanups(cleanups_);
+  }
 
   ssize_t read(char* to, std::size_t size) noexcept {
     take(given_);
     given_ = 0;
     while (window(file_) == 0) {
-      if (fill(file_, "scanf()")) continue;
+      if (wait()) continue;
       return feof_unlocked(file_) != 0 ? 0 : -1;
     }
     given_ = std::min(window(file_), size);
@@ -48,12 +72,20 @@ class Bytes {
   }
 
  private:
+  bool wait() noexcept {
+    CleanupEntry* scanfs = exchange_cleanups(cleanups_);
+    bool filled = fill(file_, "scanf()");
+    exchange_cleanups(scanfs);
+    return filled;
+  }
+
   void take(std::size_t size) noexcept {
     Locked lock(file_);
     file_->_IO_read_ptr += std::min(size, window(file_));
   }
 
   FILE* file_;
+  CleanupEntry* cleanups_;  // as it was before scanf
   std::size_t given_ = 0;
 };
 

@@ -221,6 +221,44 @@ TEST_F(MonkeyPieces, ScanfOfANonBlockingFileSaysSo) {
   EXPECT_NE(ferror(pipe.file), 0);
 }
 
+// libc's scanf notes a function for its thread to call if that ends in there.
+TEST_F(MonkeyPieces, NothingIsLeftToCallOfScanfsThatEndInTheOrderInWhichTheyBegan) {
+  may_keep_heap("hubs are kept");
+  fern::Event unwound;
+  std::thread thread([&] {
+    struct Unwinds {
+      fern::Event& told;
+      ~Unwinds() { told.set(); }
+    } unwinds{unwound};
+    Piped one("r");
+    Piped other("r");
+    auto reader = [](FILE* file) {
+      return fern::spawn([file] {
+        int value = 0;
+        EXPECT_EQ(fscanf(file, "%d", &value), 1);
+      });
+    };
+    auto first = reader(one.file);
+    auto second = reader(other.file);
+    fern::yield();
+    say(one.other, "1\n");
+    first.join();
+    say(other.other, "2\n");
+    second.join();
+    // Their stacks become somebody else's.
+    auto write = [] {
+      volatile char room[16384];
+      for (volatile char& each : room) each = 0x55;
+      fern::yield();
+    };
+    fern::joinall({fern::spawn(write), fern::spawn(write)});
+    ::pthread_exit(nullptr);
+  });
+  // The hub runs meanwhile: closing a descriptor tells it.
+  EXPECT_TRUE(unwound.wait());
+  thread.join();
+}
+
 // --- wide input -------------------------------------------------------------------------------
 
 constexpr const char* wide_text =
