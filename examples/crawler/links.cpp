@@ -13,7 +13,7 @@
 namespace crawler {
 namespace {
 
-// Text goes to libxml2 in slices, and after each we look at what became of it.
+// Markup goes to libxml2 in slices, and after each we look at what became of it.
 constexpr std::size_t slice_size = 4096;
 // The cost of an end tag grows with the elements that are open: a page that opens more gets a
 // new parser, which knows of none.
@@ -90,20 +90,22 @@ LinkParser::~LinkParser() = default;
 
 void LinkParser::feed(std::string_view bytes) {
   decoder_.decode(bytes, text_);
-  std::string_view text = text_;
-  while (text.size() >= slice_size) {
+  filter_.filter(text_, markup_);
+  std::string_view rest = markup_;
+  while (rest.size() >= slice_size) {
     std::size_t size = slice_size;
-    std::size_t less_than = text.rfind('<', size - 1);
+    std::size_t less_than = rest.rfind('<', size - 1);
     if (less_than != std::string_view::npos && size - less_than < max_opening) size = less_than;
-    parse(text.substr(0, size));
-    text.remove_prefix(size);
+    parse(rest.substr(0, size));
+    rest.remove_prefix(size);
   }
-  text_.erase(0, text_.size() - text.size());
+  markup_.erase(0, markup_.size() - rest.size());
 }
 
 void LinkParser::finish() {
   decoder_.finish(text_);
-  parse(text_);
+  filter_.finish(text_, markup_);
+  parse(markup_);
   htmlParserCtxtPtr parser = context(parser_.get());
   if (decoder_.found_zero()) {
     defect_ = "zero bytes in the text";

@@ -8,8 +8,9 @@
 //   for (const std::string& link : parser.links()) visit(page.resolve(link));
 //
 // Links are the href of a, area and link and the src of frame and iframe, as they stand there in
-// UTF-8, character references read. It reads any tag soup as libxml2 does, in time that grows
-// with the page's length alone, and whatever the size of the pieces.
+// UTF-8, character references read. It reads any tag soup as libxml2 does, which sees no more of
+// a page than a MarkupFilter leaves, in time that grows with the page's length alone, and
+// whatever the size of the pieces.
 
 #include <cstddef>
 #include <memory>
@@ -19,6 +20,7 @@
 #include <vector>
 
 #include "charset.hpp"
+#include "markup.hpp"
 
 namespace crawler {
 
@@ -53,7 +55,9 @@ class LinkParser {
   void start_parser(std::string_view first);
 
   CharsetDecoder decoder_;
-  std::string text_;                    // decoded, not parsed yet
+  MarkupFilter filter_;
+  std::string text_;                    // decoded, not filtered yet
+  std::string markup_;                  // not parsed yet
   std::unique_ptr<void, Free> parser_;  // libxml2's; replaced by a new one now and then
   std::vector<std::string> links_;
   std::optional<std::string> base_;
