@@ -76,8 +76,15 @@ Found parse(std::string_view page, std::size_t piece = whole) {
 
 std::string_view view(const xmlChar* text) { return reinterpret_cast<const char*>(text); }
 
+// What libxml2 finds in the page as it is, in one piece.
+struct Unfiltered {
+  Found found;
+  std::unique_ptr<xmlParserCtxt, decltype(&htmlFreeParserCtxt)> parser{nullptr,
+                                                                       &htmlFreeParserCtxt};
+};
+
 void start_element(void* self, const xmlChar* name, const xmlChar** attributes) {
-  auto& found = *static_cast<Found*>(self);
+  Found& found = static_cast<Unfiltered*>(self)->found;
   const std::string_view element = view(name);
   const bool is_frame = element == "frame" || element == "iframe";
   const bool is_base = element == "base";
@@ -93,39 +100,33 @@ void start_element(void* self, const xmlChar* name, const xmlChar** attributes) 
   }
 }
 
-using Parser = std::unique_ptr<xmlParserCtxt, decltype(&htmlFreeParserCtxt)>;
-
-Parser start_parser(std::string_view page, Found& found) {
-  xmlSAXHandler handler{};
-  handler.startElement = start_element;
-  Parser parser(
-      htmlCreatePushParserCtxt(&handler, &found, nullptr, 0, nullptr, XML_CHAR_ENCODING_UTF8),
-      &htmlFreeParserCtxt);
-  htmlCtxtUseOptions(parser.get(), HTML_PARSE_RECOVER | HTML_PARSE_NOERROR | HTML_PARSE_NOWARNING |
-                                       HTML_PARSE_NOIMPLIED | HTML_PARSE_IGNORE_ENC);
-  xmlSwitchEncoding(parser.get(), XML_CHAR_ENCODING_UTF8);
-  htmlParseChunk(parser.get(), "<root>", 6, 0);
-  htmlParseChunk(parser.get(), page.data(), static_cast<int>(page.size()), 0);
-  return parser;
+// Nothing closes the outermost element, which is not the page's.
+void end_element(void* self, const xmlChar*) {
+  xmlParserCtxt& parser = *static_cast<Unfiltered*>(self)->parser;
+  if (parser.nameNr == 1) parser.nameTab[parser.nameNr++] = parser.nameTab[0];
 }
 
-// What libxml2 finds in the page as it is, in one piece. Where it ends before the page does, it
-// starts anew.
 Found parse_unfiltered(std::string_view page) {
-  Found found;
-  Parser parser = start_parser(page, found);
-  while (parser->instate == XML_PARSER_EOF) {
-    const std::string rest(view(parser->input->cur));
-    parser = start_parser(rest, found);
-  }
-  const std::string_view element = parser->name == nullptr ? "" : view(parser->name);
+  Unfiltered self;
+  xmlSAXHandler handler{};
+  handler.startElement = start_element;
+  handler.endElement = end_element;
+  self.parser.reset(
+      htmlCreatePushParserCtxt(&handler, &self, nullptr, 0, nullptr, XML_CHAR_ENCODING_UTF8));
+  htmlParserCtxtPtr parser = self.parser.get();
+  htmlCtxtUseOptions(parser, HTML_PARSE_RECOVER | HTML_PARSE_NOERROR | HTML_PARSE_NOWARNING |
+                                 HTML_PARSE_NOIMPLIED | HTML_PARSE_IGNORE_ENC);
+  xmlSwitchEncoding(parser, XML_CHAR_ENCODING_UTF8);
+  htmlParseChunk(parser, "<root>", 6, 0);
+  htmlParseChunk(parser, page.data(), static_cast<int>(page.size()), 0);
+  const std::string_view element = view(parser->name);
   const std::string_view rest = view(parser->input->cur);
-  found.has_defect =
+  self.found.has_defect =
       element == "script" || element == "style" ||
       (rest.size() > 1 && rest[0] == '<' &&
        (std::string_view("/!?").find(rest[1]) != std::string_view::npos || std::isalpha(rest[1])));
-  htmlParseChunk(parser.get(), nullptr, 0, 1);
-  return found;
+  htmlParseChunk(parser, nullptr, 0, 1);
+  return self.found;
 }
 
 class CrawlerMarkupTest : public FernTest {};
@@ -169,6 +170,7 @@ TEST_F(CrawlerMarkupTest, TagsAreKeptAsTheyAre) {
            "<!doctype HTML PUBLIC \"-//W3C//DTD HTML 4.01//EN\" 'http://www.w3.org'>",
            "<?xml version=\"1.0\"?>",
            "<html lang=en><head><body class='x'>",
+           "<body />",
            "<p title='caf\xC3\xA9'>",
        }) {
     EXPECT_EQ(markup_of("text" + std::string(tag) + "text"), tag);
@@ -198,8 +200,6 @@ TEST_F(CrawlerMarkupTest, NothingIsDroppedBehindWhatCanBeReadInTwoWays) {
            "<script/>",
            "<style />",
            "<script></scripts>",
-           "<html/>",
-           "<body />",
            "</>",
            "</ p>",
            "<?>",
@@ -314,12 +314,15 @@ std::string nasty_page(unsigned seed) {
       "<html>",
       "<html/>",
       "<head>",
+      "<head>text",
       "<head/>",
       "<body>",
       "<body a=b/>",
       "</html>",
       "</head>",
       "</body>",
+      "</crawler-root>",
+      "</root>",
       "<form>",
       "<frameset>",
       "<table><tr><td>",

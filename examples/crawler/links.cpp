@@ -78,6 +78,12 @@ struct LinkParser::Sax {
       return;
     }
   }
+
+  // Called before the innermost element is closed. A second root goes in the first one's place.
+  static void end_element(void* self, const xmlChar*) noexcept {
+    htmlParserCtxtPtr parser = context(static_cast<LinkParser*>(self)->parser_.get());
+    if (parser->nameNr == 1) parser->nameTab[parser->nameNr++] = parser->nameTab[0];
+  }
 };
 
 void LinkParser::Free::operator()(void* parser) const noexcept {
@@ -126,12 +132,13 @@ void LinkParser::parse(std::string_view slice) {
   keep_within_bounds();
 }
 
-// A parser begins inside of an element that no page ends: then what follows a page's own end is
-// read as well.
+// A parser begins inside of an element that nothing ends: then what follows a page's own end is
+// read as well, and which elements are open makes no difference to the links.
 void LinkParser::start_parser(std::string_view first) {
   constexpr std::string_view root = "<crawler-root>";
   xmlSAXHandler handler{};
   handler.startElement = Sax::start_element;
+  handler.endElement = Sax::end_element;
   parser_.reset(
       htmlCreatePushParserCtxt(&handler, this, nullptr, 0, nullptr, XML_CHAR_ENCODING_UTF8));
   if (parser_ == nullptr) throw std::bad_alloc();

@@ -63,11 +63,6 @@ std::string_view script_end(std::string_view element) {
   return "";
 }
 
-// libxml2 may drop their start tags, and a "/>" then ends another element.
-bool is_once_a_page(std::string_view element) {
-  return is(element, "html") || is(element, "head") || is(element, "body");
-}
-
 // The front of the text. Its size is 0 as long as the end is missing, and npos for what libxml2
 // might read in another way.
 struct Token {
@@ -93,7 +88,7 @@ Token start_tag(std::string_view text) {
     if (text[at] == '>') return {at + 1, script_end(name)};
     if (text[at] == '/') {
       if (++at == text.size()) return unfinished;
-      bool is_plain = text[at] == '>' && script_end(name).empty() && !is_once_a_page(name);
+      bool is_plain = text[at] == '>' && script_end(name).empty();
       return is_plain ? Token{at + 1} : odd;
     }
     if (!begins_name(text[at])) return odd;
