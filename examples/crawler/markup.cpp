@@ -56,6 +56,12 @@ bool is(std::string_view name, std::string_view wanted) {
   return name.size() == wanted.size() && begins(name, wanted);
 }
 
+// Whether an attribute of the element can be a link, or what links begin at.
+bool links(std::string_view element) {
+  constexpr std::array<std::string_view, 6> all{"a", "area", "base", "frame", "iframe", "link"};
+  return std::ranges::any_of(all, [&](std::string_view each) { return is(element, each); });
+}
+
 // What ends the content of the element if nothing else does, or "".
 std::string_view script_end(std::string_view element) {
   if (is(element, "script")) return "</script";
@@ -67,6 +73,7 @@ std::string_view script_end(std::string_view element) {
 // might read in another way.
 struct Token {
   std::size_t size = 0;
+  bool matters = false;
   std::string_view script_end{};  // of the script that begins behind it
 };
 
@@ -85,11 +92,14 @@ Token start_tag(std::string_view text) {
   for (;;) {
     at = past(blank, text, at);
     if (at == text.size()) return unfinished;
-    if (text[at] == '>') return {at + 1, script_end(name)};
+    if (text[at] == '>') {
+      const std::string_view end = script_end(name);
+      return {at + 1, links(name) || !end.empty(), end};
+    }
     if (text[at] == '/') {
       if (++at == text.size()) return unfinished;
       bool is_plain = text[at] == '>' && script_end(name).empty();
-      return is_plain ? Token{at + 1} : odd;
+      return is_plain ? Token{at + 1, links(name)} : odd;
     }
     if (!begins_name(text[at])) return odd;
     std::size_t end = past(in_name, text, at);
@@ -192,7 +202,11 @@ bool MarkupFilter::filter_text(std::string_view& text, std::string& markup) {
       return true;
     }
     const bool is_comment = text[1] == '!' && text[2] == '-';
-    move(text, token.size, markup);
+    if (is_comment || token.matters) {
+      move(text, token.size, markup);
+    } else {
+      text.remove_prefix(token.size);
+    }
     if (is_comment || !token.script_end.empty()) {
       inside_ = is_comment ? Inside::Comment : Inside::Script;
       script_end_ = token.script_end;

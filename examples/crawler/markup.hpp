@@ -1,17 +1,17 @@
 #pragma once
 
 // A MarkupFilter drops what of a page a parser need not see to find its links: the text between
-// tags and what stands in scripts, styles and comments.
+// tags, the tags of elements that do not link, and what stands in scripts, styles and comments.
 //
 //   MarkupFilter filter;
 //   std::string text, markup;
 //   while (receive(text)) filter.filter(text, markup);  // receive() appends
 //   filter.finish(text, markup);
-//   // "<p class=x>Some <a href=y>text</a>" has become "<p class=x><a href=y></a>".
+//   // "<p class=x>Some <a href=y>text</a>" has become "<a href=y>".
 //
 // The text is UTF-8 without zero bytes, and may come in any pieces. libxml2 2.9 finds the same
 // links in the same order in what is left: the filter drops only where it is sure what libxml2
-// takes for text. From the first thing on that might be read in two ways it drops nothing more.
+// takes for what. From the first thing on that might be read in two ways it drops nothing more.
 
 #include <cstddef>
 #include <string>
