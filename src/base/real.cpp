@@ -53,33 +53,35 @@ class Found {
  public:
   constexpr Found(const char* name, Function* linked) noexcept : name_(name), linked_(linked) {}
 
+#ifdef FERN_REAL_DIRECT
+  R operator()(Args... args) noexcept {
+    base::NativeScope native;
+    return linked_(args...);
+  }
+#else
   R operator()(Args... args) noexcept {
     Function* call = found_.load(std::memory_order_relaxed);
-    if (call == nullptr) [[unlikely]]
-      call = find();
-#ifdef FERN_REAL_DIRECT
-    base::NativeScope native;
-#endif
-    return call(args...);
+    return call != nullptr ? call(args...) : first(args...);
   }
 
  private:
+  // Apart, so that a call that has been found is nothing but a jump.
+  __attribute__((noinline)) R first(Args... args) noexcept { return find()(args...); }
   Function* find() noexcept {
-#ifdef FERN_REAL_DIRECT
-    Function* call = linked_;
-#else
     int saved = errno;
     auto* call = reinterpret_cast<Function*>(in_libc(name_));
     if (call == nullptr) call = linked_;
     errno = saved;
-#endif
     found_.store(call, std::memory_order_relaxed);
     return call;
   }
 
+  std::atomic<Function*> found_{nullptr};
+#endif
+
+ private:
   [[maybe_unused]] const char* name_;
   Function* linked_;
-  std::atomic<Function*> found_{nullptr};
 };
 
 template <class R, class... Args>

@@ -50,8 +50,9 @@ void (*Hub::around_turns)(Hub&, const Greenlet*) noexcept = nullptr;
 
 // --- switching --------------------------------------------------------------------------------
 
+template <Hub::Fetch fetch>
 __attribute__((always_inline)) inline Greenlet& Hub::next() noexcept {
-  Greenlet& next = first();
+  Greenlet& next = first<fetch>();
   if (begins(next)) [[unlikely]]
     begin(next);
   return next;
@@ -77,8 +78,9 @@ __attribute__((noinline)) void Hub::begin(Greenlet& greenlet) noexcept {
   __builtin_prefetch(frame - 128, 1);
 }
 
+template <Hub::Fetch fetch>
 __attribute__((always_inline)) inline void Hub::switch_away(Greenlet& from) noexcept {
-  Greenlet& to = next();
+  Greenlet& to = next<fetch>();
   context_switch(from.context, from.tools, to.context, to.tools, *eh_);
 }
 
@@ -141,13 +143,14 @@ void Hub::meet_pending(const char* what) {
 }
 
 // Parks with nothing pending that may be thrown.
+template <Hub::Fetch fetch>
 __attribute__((always_inline)) inline Wake Hub::stop(Greenlet& self, const char* what,
                                                      std::int64_t on, Deadline deadline) noexcept {
   self.waits_for = what;
   self.waits_on = on;
   if (deadline.is_never()) [[likely]] {
     self.state = State::Parked;
-    switch_away(self);
+    switch_away<fetch>(self);
   } else {
     switch_away_until(self, deadline);
   }
@@ -157,7 +160,9 @@ __attribute__((always_inline)) inline Wake Hub::stop(Greenlet& self, const char*
   return (self.pending & pending_throw) == 0 ? Wake::Notified : Wake::Interrupted;
 }
 
-Wake Hub::try_park(const char* what, std::int64_t on, Deadline deadline) noexcept {
+template <Hub::Fetch fetch>
+__attribute__((always_inline)) inline Wake Hub::try_to_stop(const char* what, std::int64_t on,
+                                                            Deadline deadline) noexcept {
   Greenlet& self = *running_;
   if (self.pending != 0) [[unlikely]] {
     FERN_ASSERT(&self != &own_, "fern::core::Hub::try_park(): the hub's own stack may not park");
@@ -165,7 +170,15 @@ Wake Hub::try_park(const char* what, std::int64_t on, Deadline deadline) noexcep
     if ((self.pending & pending_look) != 0) look_for_exit(self, *eh_);
     if (interruptible(self, *eh_)) return Wake::Interrupted;
   }
-  return stop(self, what, on, deadline);
+  return stop<fetch>(self, what, on, deadline);
+}
+
+Wake Hub::try_park(const char* what, std::int64_t on, Deadline deadline) noexcept {
+  return try_to_stop<Fetch::Ahead>(what, on, deadline);
+}
+
+Wake Hub::try_park_fetched(const char* what, std::int64_t on, Deadline deadline) noexcept {
+  return try_to_stop<Fetch::Done>(what, on, deadline);
 }
 
 __attribute__((noinline)) void Hub::switch_away_until(Greenlet& from, Deadline deadline) noexcept {

@@ -71,6 +71,10 @@ class Hub final : public fern::Hub {
   FERN_INTERNAL Wake try_park(const char* what, std::int64_t on = -1,
                               Deadline deadline = {}) noexcept;
 
+  // try_park_fetched() is try_park() for who has had fetched himself what those need who come next.
+  FERN_INTERNAL Wake try_park_fetched(const char* what, std::int64_t on,
+                                      Deadline deadline) noexcept;
+
   // sleep() parks until then; throws as park().
   void sleep(Deadline until);
 
@@ -280,10 +284,17 @@ class Hub final : public fern::Hub {
   void bury() noexcept;
   void end_thread() noexcept;
 
+  enum class Fetch : bool { Ahead, Done };
+  template <Fetch fetch = Fetch::Ahead>
   Greenlet& first() noexcept;  // who runs now: the first that is ready, or our own stack
-  Greenlet& next() noexcept;   // the same, with a stack
+  template <Fetch fetch = Fetch::Ahead>
+  Greenlet& next() noexcept;  // the same, with a stack
+  template <Fetch fetch = Fetch::Ahead>
   void switch_away(Greenlet& from) noexcept;
+  template <Fetch fetch = Fetch::Ahead>
   Wake stop(Greenlet& self, const char* what, std::int64_t on, Deadline deadline) noexcept;
+  template <Fetch fetch>
+  Wake try_to_stop(const char* what, std::int64_t on, Deadline deadline) noexcept;
   void switch_away_until(Greenlet& from, Deadline deadline) noexcept;
 
   // hub_turn.cpp
@@ -370,12 +381,13 @@ __attribute__((always_inline)) inline void look_ahead(const ReadyQueue& ready) n
   for (int i = 0; i < lines; ++i) __builtin_prefetch(frame + i * 64);
 }
 
+template <Hub::Fetch fetch>
 __attribute__((always_inline)) inline Greenlet& Hub::first() noexcept {
   Greenlet* next = &own_;
   if (!ready_.empty() && --budget_ != 0) [[likely]] {
     const bool others = ready_.has_second();
     next = &ready_.pop();
-    if (others) look_ahead<3>(ready_);
+    if (fetch == Fetch::Ahead && others) look_ahead<3>(ready_);
   }
   running_ = next;
   return *next;

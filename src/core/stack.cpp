@@ -203,9 +203,10 @@ Slab* StackPool::map(Class& sizes) {
   return slab;
 }
 
-// Opens the next stacks, fewer when memory is short.
+// Opens the next stacks, an eighth more where there are many, fewer when memory is short.
 bool StackPool::open_more(Slab& slab) noexcept {
   auto more = static_cast<std::uint32_t>(std::max<std::size_t>(1, open_step / slab.stride));
+  more = std::max(more, slab.opened / 8);
   more = std::min(more, slab.count - slab.opened);
   for (; more > 0; more /= 2) {
     char* begin = slab.stacks + slab.opened * slab.stride;

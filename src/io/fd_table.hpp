@@ -101,9 +101,7 @@ class FdTable final : public core::Hub::Extension {
   // find() is the entry of a descriptor, null if there is no place for it yet.
   FdEntry* find(int fd) noexcept {
     auto number = static_cast<unsigned>(fd);
-    if (number / chunk_size >= chunks_.size()) return nullptr;
-    FdEntry* chunk = chunks_[number / chunk_size];
-    return chunk == nullptr ? nullptr : chunk + number % chunk_size;
+    return number < chunk_size ? near_ + number : find_far(number);
   }
 
   // link() puts a waiter into the list it belongs to, last; arm() sees to it that the next
@@ -113,13 +111,18 @@ class FdTable final : public core::Hub::Extension {
   int arm(FdWaiter& waiter) noexcept;
   void unlink(FdWaiter& waiter) noexcept;
 
+  // link_alone() is link() and arm() where neither has more to do than to write down who reads;
+  // unlink_alone() is the reverse. False, and nothing, where there is more to do.
+  bool link_alone(FdWaiter& waiter, int fd) noexcept;
+  bool unlink_alone(FdWaiter& waiter) noexcept;
+
   // let_go() forgets a descriptor that is about to change hands: wakes all who wait for it.
   void let_go(int fd) noexcept;
 
   // is_in_vain() is for one whose readers wait.
   void is_in_vain(FdEntry& entry) noexcept;
 
-  // bring_near() has the processor fetch what the second in the queue will touch when it goes on:
+  // bring_near() has the processor fetch what the third in the queue will touch when it goes on:
   // its stack and its descriptor's entry, which the kernel's work for others has pushed out.
   void bring_near(const core::ReadyQueue& ready) noexcept;
 
@@ -136,9 +139,11 @@ class FdTable final : public core::Hub::Extension {
   static constexpr unsigned chunk_size = 1024;
   static constexpr std::uint8_t most_calm = 32;
 
-  explicit FdTable(core::Hub& hub) noexcept;
+  explicit FdTable(core::Hub& hub);
   ~FdTable();
   FdEntry* make(int fd) noexcept;
+  FdEntry* find_far(unsigned number) noexcept;
+  static FdEntry* map_chunk() noexcept;
   int note(int fd, FdSlot& slot, FdSlot::View view) noexcept;
   void reset(FdEntry& entry) noexcept;
   int arm_owned(FdEntry& entry, std::uint8_t direction) noexcept;
@@ -148,6 +153,7 @@ class FdTable final : public core::Hub::Extension {
 
   core::Hub& hub_;
   std::uint32_t id_ = 0;          // among all tables, as in FdSlots
+  FdEntry* near_ = nullptr;       // the first of the chunks, which is always there
   std::vector<FdEntry*> chunks_;  // each an anonymous mapping, null until needed
   PollSet set_;
   char scratch_[std::size_t{64} * 1024];
@@ -166,6 +172,9 @@ class FERN_INTERNAL FdWait {
   int park(const char* what, Deadline deadline) noexcept;
 
  private:
+  int begin() noexcept;
+  int begin_again() noexcept;
+
   int fd_;
   Direction direction_;
   FdTable* table_ = nullptr;

@@ -111,9 +111,12 @@ std::size_t size_of(const iovec* parts, std::size_t count) noexcept {
 
 }  // namespace
 
-ssize_t recv(int fd, void* buffer, std::size_t size, int flags, Deadline deadline) noexcept {
-  return receive(fd, "recv()", size, flags, deadline,
-                 [&](int with) { return real::recv(fd, buffer, size, with); });
+ssize_t recv(int fd, void* buffer, std::size_t size, int flags, Deadline deadline,
+             const void* near) noexcept {
+  return receive(fd, "recv()", size, flags, deadline, [&](int with) {
+    if (near != nullptr) __builtin_prefetch(near);
+    return real::recv(fd, buffer, size, with);
+  });
 }
 
 ssize_t recvfrom(int fd, void* buffer, std::size_t size, int flags, sockaddr* from,

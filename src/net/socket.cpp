@@ -199,7 +199,7 @@ void Socket::sendall(detail::ConstBytes data, Deadline deadline) {
 }
 
 std::size_t Socket::recv(detail::Bytes buffer, Deadline deadline) {
-  ssize_t got = io::recv(fd(), buffer.data(), buffer.size(), 0, limit(deadline));
+  ssize_t got = io::recv(fd(), buffer.data(), buffer.size(), 0, limit(deadline), this);
   if (got < 0) net::fail(errno, "fern::Socket::recv()");
   return static_cast<std::size_t>(got);
 }
