@@ -20,8 +20,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROWS = {f"echo_{size}_{count}": (count, size) for size in (64, 16384) for count in (50, 500)}
 HELD, ACTIVE = 9_000, 100
 BARS = {"echo_64_50": 0.99, "echo_64_500": 0.98, "echo_16384_50": 0.97, "echo_16384_500": 0.97}
-NAMES = {"asio_spawn": "Asio spawn", "asio_coroutine": "Asio coroutines", "st": "state-threads", "go": "Go",
-         "uv": "libuv"}
+NAMES = {"asio_spawn": "Asio spawn", "asio_coroutine": "Asio coroutines", "boost_fiber": "Boost.Fiber",
+         "st": "state-threads", "go": "Go", "uv": "libuv"}
 
 
 def servers(build):
