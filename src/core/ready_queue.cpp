@@ -16,11 +16,7 @@ std::align_val_t alignment(std::size_t bytes) noexcept {
 }  // namespace
 
 ReadyQueue::~ReadyQueue() {
-  if (wrap_ != 0) ::operator delete(ring(), alignment(bytes()));
-}
-
-ReadyQueue::Place ReadyQueue::ring() const noexcept {
-  return reinterpret_cast<Place>(reinterpret_cast<std::uintptr_t>(head_) & ~(bytes() - 1));
+  if (ring_ != nullptr) ::operator delete(ring_, alignment(bytes()));
 }
 
 void ReadyQueue::grow(std::size_t count, Greenlet& nobody) {
@@ -32,8 +28,8 @@ void ReadyQueue::grow(std::size_t count, Greenlet& nobody) {
   Place end = ring;
   for (Place from = head_; from != tail_; from = wrapped(from + 1)) *end++ = *from;
   std::fill(end, ring + places + foresight, &nobody);
-  if (wrap_ != 0) ::operator delete(this->ring(), alignment(this->bytes()));
-  head_ = ring;
+  if (ring_ != nullptr) ::operator delete(ring_, alignment(this->bytes()));
+  ring_ = head_ = ring;
   tail_ = end;
   wrap_ = ~bytes;
 }
@@ -41,10 +37,7 @@ void ReadyQueue::grow(std::size_t count, Greenlet& nobody) {
 // From the last to the first, each to the place before that of the one who went before it.
 void ReadyQueue::put_first(std::size_t count) noexcept {
   if (count == 0 || count >= size()) return;
-  const Place ring = this->ring();
-  auto before = [this, ring](Place place) {
-    return (place == ring ? ring + places() : place) - 1;
-  };
+  auto before = [this](Place place) { return (place == ring_ ? ring_ + places() : place) - 1; };
   Place from = tail_;
   head_ = before(head_);
   *head_ = first_;

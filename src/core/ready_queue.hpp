@@ -84,7 +84,6 @@ class ReadyQueue {
   using Place = Greenlet**;
 
   void grow(std::size_t count, Greenlet& nobody);
-  Place ring() const noexcept;
 
   void append(Greenlet& greenlet) noexcept {
     *tail_ = &greenlet;
@@ -115,6 +114,7 @@ class ReadyQueue {
   Place tail_ = nullptr;
   Place head_ = nullptr;
   std::uintptr_t wrap_ = 0;  // ~size of the ring in bytes, which is a power of two; 0: none
+  Place ring_ = nullptr;
 };
 
 }  // namespace fern::core
