@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "crawler/links.hpp"
+#include "crawler/page.hpp"
 #include "support.hpp"
 
 using crawler::LinkParser;
@@ -208,6 +209,17 @@ TEST_F(CrawlerLinkScannerTest, ItFindsWhatLibxml2FindsInAllOfPythonsDocumentatio
     links += own.links.size();
   }
   EXPECT_GT(links, 100'000U);
+}
+
+TEST_F(CrawlerLinkScannerTest, WhatIsWorthResolvingOfAPageDiffersByMoreThanTheFragment) {
+  for (bool libxml2 : {false, true}) {
+    crawler::Page page(libxml2, "utf-8");
+    page.feed("<a href='a#1'><a href='#2'><a href='a'><a href='b #3'><a href='b '><a href='#4'>");
+    page.finish();
+    EXPECT_EQ(page.links().size(), 6U);
+    // "b #3" is "b%20", and "b " is "b": blanks are dropped at the ends.
+    EXPECT_EQ(page.references(), (std::vector<std::string_view>{"a#1", "#2", "b #3", "b "}));
+  }
 }
 
 }  // namespace

@@ -116,6 +116,16 @@ TEST_F(ReadyQueueTest, WhoComesSoonIsKnownAndBeyondTheEndItIsSomebody) {
   }
 }
 
+TEST_F(ReadyQueueTest, OneThatIsRewoundGoesOnWhereItBegan) {
+  queue.reserve(full, nobody);
+  turn_by(full - 2);
+  queue.rewind();
+  EXPECT_TRUE(queue.empty());
+  for (std::size_t i = 3; i <= ReadyQueue::foresight; ++i) EXPECT_NE(&queue.soon(i), nullptr);
+  push(0, full);
+  EXPECT_EQ(drain(), numbers(0, full));
+}
+
 TEST_F(ReadyQueueTest, WhatIsClearedIsEmptyAndGoesOn) {
   queue.reserve(full, nobody);
   push(0, 7);

@@ -168,6 +168,7 @@ void move(std::string_view& text, std::size_t size, std::string& markup) {
 }  // namespace
 
 void MarkupFilter::filter(std::string& text, std::string& markup) {
+  if (text.size() < awaited_) return;
   std::string_view rest = text;
   for (bool goes_on = true; goes_on && inside_ != Inside::Unsure;) {
     goes_on = inside_ == Inside::Text      ? filter_text(rest, markup)
@@ -177,9 +178,11 @@ void MarkupFilter::filter(std::string& text, std::string& markup) {
   }
   if (inside_ == Inside::Unsure) move(rest, rest.size(), markup);
   text.erase(0, text.size() - rest.size());
+  awaited_ = 2 * rest.size();
 }
 
 void MarkupFilter::finish(std::string& text, std::string& markup) {
+  awaited_ = 0;
   filter(text, markup);
   if (inside_ == Inside::Text) markup += text;
   text.clear();

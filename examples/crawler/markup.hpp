@@ -22,7 +22,7 @@ namespace crawler {
 class MarkupFilter {
  public:
   // filter() takes the text and appends what of it is to be parsed to `markup`. It leaves what it
-  // must see more of: 32 KiB at most.
+  // must see more of: 64 KiB at most, and the newest piece.
   void filter(std::string& text, std::string& markup);
 
   // finish() says that no text will follow.
@@ -37,6 +37,7 @@ class MarkupFilter {
   bool filter_script(std::string_view& text, std::string& markup);
 
   Inside inside_ = Inside::Text;
+  std::size_t awaited_ = 0;      // so much text is worth a look: what is unfinished is read anew
   std::string_view script_end_;  // what begins the script's end tag
 };
 

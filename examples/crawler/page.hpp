@@ -3,6 +3,7 @@
 // A Page is whatever reads the links of a page as it arrives: our LinkScanner, or LinkParser, which
 // is libxml2's.
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -34,15 +35,17 @@ class Page {
   const std::vector<std::string>& links() const {
     return std::visit([](auto& reader) -> auto& { return reader.links(); }, reader_);
   }
-  // references() are the links without their fragments, each once: what is worth resolving. They
-  // are views of links().
+  // references() are the links without those that differ from one before by the fragment only: what
+  // is worth resolving. They are views of links().
   std::vector<std::string_view> references() const {
     std::vector<std::string_view> references;
     std::unordered_set<std::string_view> seen;
     seen.reserve(links().size());
     for (std::string_view link : links()) {
-      link = link.substr(0, link.find('#'));
-      if (seen.insert(link).second) references.push_back(link);
+      std::size_t end = link.find('#');
+      // A blank belongs to the address only before a fragment.
+      if (end != std::string_view::npos && end > 0 && is_blank(link[end - 1])) ++end;
+      if (seen.insert(link.substr(0, end)).second) references.push_back(link);
     }
     return references;
   }
@@ -54,6 +57,8 @@ class Page {
   }
 
  private:
+  static bool is_blank(char c) noexcept { return static_cast<unsigned char>(c) <= ' '; }
+
   std::variant<LinkScanner, LinkParser> reader_{std::in_place_type<LinkScanner>, ""};
 };
 

@@ -355,14 +355,16 @@ __attribute__((noinline)) Room allocate_slowly(std::size_t size, std::size_t ali
   if (room > stack_size / 8 && __builtin_add_overflow(stack_size, room, &stack_size)) {
     throw std::bad_alloc();
   }
+  hub.make_room();
   core::Greenlet* block = hub.stacks().take(stack_size);
   std::string* name = nullptr;
-  try {
-    hub.make_room();
-    if (!options.name.empty()) name = new std::string(options.name);
-  } catch (...) {
-    hub.stacks().give(block);
-    throw;
+  if (!options.name.empty()) {
+    try {
+      name = new std::string(options.name);
+    } catch (...) {
+      hub.stacks().give(block);
+      throw;
+    }
   }
   be_born(hub, *block);
   if (name != nullptr) {

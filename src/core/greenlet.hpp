@@ -85,7 +85,7 @@ enum Slow : std::uint8_t {
 
 struct alignas(64) Greenlet {
   // The hot line: all that a switch and the ready queue touch.
-  Greenlet* next = nullptr;  // in the ready queue, or in the free list
+  Greenlet* next = nullptr;  // in the free list, or of those dropped
   Context context;
   Hub* hub = nullptr;
   State state = State::Free;

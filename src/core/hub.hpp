@@ -123,9 +123,9 @@ class Hub final : public fern::Hub {
   // push() appends to the ready queue.
   void push(Greenlet& greenlet) noexcept { ready_.push(greenlet); }
 
-  // make_room() is called for a block that was never used before it may be pushed. Throws
-  // std::bad_alloc.
-  void make_room() { ready_.reserve(stacks_.stats().made + 1, main_); }
+  // make_room() lets one block more than there are, and main, be ready at once: called before a
+  // block is taken. Throws std::bad_alloc and changes nothing.
+  void make_room() { ready_.reserve(stacks_.stats().made + 2, main_); }
 
   // run_greenlets() is all that runs on a greenlet's stack: the running one, and after its end
   // whoever begins there next.

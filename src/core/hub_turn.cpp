@@ -53,8 +53,8 @@ void Hub::run() noexcept {
 // of a long round.) Among a few, whom a program may count on to go before a sleep is over, or quick
 // ones the queue is one line.
 void Hub::let_first(std::size_t line) noexcept {
+  if (ready_.size() <= line || line < long_line || switches_ < passes_at_) return;
   const std::size_t due = ready_.size() - line;
-  if (due == 0 || line < long_line || switches_ < passes_at_) return;
   // Then the line has as many turns: those who sleep again and again would keep it standing.
   passes_at_ = switches_ + 2 * due;
   ready_.put_first(due);
@@ -89,6 +89,7 @@ void Hub::turn() noexcept {
   look |= ready_.empty();
   if (look) told_ = 0;
   if (ready_.empty()) {
+    ready_.rewind();
     budget_ = granted_ = first_granted;
     rest();
   } else if (look) {

@@ -70,6 +70,10 @@ class ReadyQueue {
     head_ = tail_;
   }
 
+  // rewind() is for an empty one now and then: the next ones stand where the ring begins, so that
+  // few do not walk through all the places of a time when they were many.
+  void rewind() noexcept { head_ = tail_ = ring_; }
+
   // reserve() makes room for so many; `nobody` stands where nobody has been yet. Throws
   // std::bad_alloc and changes nothing.
   void reserve(std::size_t count, Greenlet& nobody) {

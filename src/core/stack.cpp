@@ -20,6 +20,7 @@ namespace {
 
 constexpr std::size_t first_slab = std::size_t{16} << 20;
 constexpr std::size_t open_step = std::size_t{16} << 20;
+constexpr std::size_t most_open_step = std::size_t{1} << 30;  // where overcommitting is forbidden
 // Linux 6.13 and 6.14; Debian 12's headers do not have them yet.
 constexpr int madv_guard_install = 102;
 constexpr int pidfd_self = -10000;
@@ -85,7 +86,7 @@ StackPool::StackPool(Guard best) noexcept : best_guard_(best) {
 StackPool::Class& StackPool::class_of(std::size_t size) {
   if (size == 0) size = default_size;
   if (size > largest_size) throw std::bad_alloc();
-  const std::size_t stride = stride_of(std::max(size, smallest_size));
+  const std::size_t stride = stride_of(std::max({size, smallest_size, 3 * page_size()}));
   if (stride == default_.stride) return default_;
   for (Class* sizes = others_; sizes != nullptr; sizes = sizes->next) {
     if (sizes->stride == stride) return *sizes;
@@ -206,7 +207,9 @@ Slab* StackPool::map(Class& sizes) {
 // Opens the next stacks, an eighth more where there are many, fewer when memory is short.
 bool StackPool::open_more(Slab& slab) noexcept {
   auto more = static_cast<std::uint32_t>(std::max<std::size_t>(1, open_step / slab.stride));
-  more = std::max(more, slab.opened / 8);
+  const auto most =
+      static_cast<std::uint32_t>(std::max<std::size_t>(1, most_open_step / slab.stride));
+  more = std::max(more, std::min(slab.opened / 8, most));
   more = std::min(more, slab.count - slab.opened);
   for (; more > 0; more /= 2) {
     char* begin = slab.stacks + slab.opened * slab.stride;

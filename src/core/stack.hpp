@@ -111,8 +111,8 @@ class StackPool {
   static constexpr std::size_t largest_size = std::size_t{1} << 44;
 
   // take() gives a block whose stack will have that size, rounded up to an odd number of pages, the
-  // guard's included; LIFO. Throws
-  // std::bad_alloc when the system is out of memory and changes nothing.
+  // guard's included; LIFO. Throws std::bad_alloc when the system is out of memory and changes
+  // nothing.
   Greenlet* take(std::size_t size = default_size);
 
   // take_used() gives a used one of the default size, null if none is free.

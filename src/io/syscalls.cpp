@@ -76,7 +76,8 @@ auto green(int fd, Direction direction, const char* what, Deadline deadline, Cal
   return green(fd, direction, what, deadline, false, call, call);
 }
 
-// Null where this hub has waited for none near it, all zeros for one that it has never waited for.
+// All zeros for one that this hub has never waited for; null without a table, and where a high one
+// has no place in it yet.
 FdEntry* entry_of(int fd) noexcept {
   FdTable* table = FdTable::here();
   return table == nullptr ? nullptr : table->find(fd);
