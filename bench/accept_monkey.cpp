@@ -2,8 +2,7 @@
 //
 //   latency  fifty blocking calls at once, in one thread, take at most 1.5 times as long as one
 //   bytes    what moves many bytes takes at most 1.3 times as long as in as many threads, in one
-//   hub
-//            or in a hub for each processor: the threads have all of them
+//            hub or in a hub for each processor: the threads have all of them
 //   ticker   a greenlet that ticks every 5 ms meanwhile is late by 10 ms more than a thread that
 //            does the same, in 999 cases of a thousand; no gap is half as long as a blocking call
 //

@@ -2,8 +2,8 @@
 
 Both: every link of the site is followed. Fetch: the same pages, thrown away. Parse: the same pages, from files. All
 find the same pages and Fern as many links as Go, or the run ends with an error. Fern's crawler is made of the parts of
-examples/crawler, which reads pages with a scanner of its own, and in the rows that say so with libxml2, which
-is given the tags that may link (examples/crawler/markup.hpp).
+examples/crawler, which reads pages with a scanner of its own, and in the rows that say so with libxml2, which is given
+the tags that may link (examples/crawler/markup.hpp).
 """
 import json
 import os
