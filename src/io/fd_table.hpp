@@ -7,8 +7,7 @@
 // nobody waits in that direction. Any other descriptor stands in the PollSet for as long as the
 // wait lasts, armed, and afterwards asleep; its flags are never touched.
 //
-//   io::recv ... FdWait on the waiting stack --linked in--> Entry of the fd: readers, writers,
-//   pollers
+//   io::recv ... FdWait on the waiting stack --linked in--> Entry: readers, writers, pollers
 //                                                             |
 //   Loop (owned)  ---readiness---> wakes readers, writers  <--+
 //   PollSet (not) ---readiness---> wakes pollers           <--+
@@ -157,28 +156,6 @@ class FdTable final : public core::Hub::Extension {
   std::vector<FdEntry*> chunks_;  // each an anonymous mapping, null until needed
   PollSet set_;
   char scratch_[std::size_t{64} * 1024];
-};
-
-// FdWait is one wait for one descriptor: linked until it goes, parked as often as asked.
-class FERN_INTERNAL FdWait {
- public:
-  FdWait(int fd, Direction direction) noexcept : fd_(fd), direction_(direction) {}
-  FdWait(const FdWait&) = delete;
-  FdWait& operator=(const FdWait&) = delete;
-  ~FdWait();
-
-  // park() waits for the next readiness. 0: try again. Else an errno: EPERM for what is always
-  // ready, EBADF when it was closed meanwhile, error_deadline, error_interrupted, error_in_hub.
-  int park(const char* what, Deadline deadline) noexcept;
-
- private:
-  int begin() noexcept;
-  int begin_again() noexcept;
-
-  int fd_;
-  Direction direction_;
-  FdTable* table_ = nullptr;
-  FdWaiter waiter_;
 };
 
 // adopt() makes an open, non-blocking descriptor Fern's own; see FdSlot.

@@ -2,6 +2,7 @@
 
 #include "base/real.hpp"
 #include "io/fd_table.hpp"
+#include "io/fd_wait.hpp"
 #include "io/no_wait.hpp"
 #include "io/poll_wait.hpp"
 

@@ -3,7 +3,7 @@
 // What a wrapped call does besides the call: wait as its native namesake would, be fair, and end
 // when its greenlet is to end.
 
-#include "io/fd_table.hpp"
+#include "io/fd_wait.hpp"
 #include "monkey/handlers.hpp"
 
 #include <fern/deadline.hpp>

@@ -2,7 +2,7 @@
 
 #include "base/proc.hpp"
 #include "base/real.hpp"
-#include "io/fd_table.hpp"
+#include "io/fd_wait.hpp"
 #include "io/syscalls.hpp"
 #include "net/fail.hpp"
 
