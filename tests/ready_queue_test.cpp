@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <new>
 #include <vector>
 
 #include "core/greenlet.hpp"
@@ -75,6 +76,17 @@ TEST_F(ReadyQueueTest, GrowingKeepsAllInTheirOrder) {
   push(full, greenlets.size());
   EXPECT_EQ(drain(), numbers(0, greenlets.size()));
 }
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+// A sanitizer ends the program at such a size.
+TEST_F(ReadyQueueTest, ARingThatCannotBeHadIsBadAllocAndChangesNothing) {
+  if (fern::testing::under_valgrind()) GTEST_SKIP() << "valgrind reports such a size";
+  queue.reserve(full, nobody);
+  push(0, full);
+  EXPECT_THROW(queue.reserve(std::size_t{1} << 50, nobody), std::bad_alloc);
+  EXPECT_EQ(drain(), numbers(0, full));
+}
+#endif
 
 TEST_F(ReadyQueueTest, TheLastSoManyMayGoFirst) {
   queue.reserve(full, nobody);
