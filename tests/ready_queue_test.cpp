@@ -77,7 +77,7 @@ TEST_F(ReadyQueueTest, GrowingKeepsAllInTheirOrder) {
   EXPECT_EQ(drain(), numbers(0, greenlets.size()));
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if !defined(FERN_ASAN) && !defined(FERN_TSAN)
 // A sanitizer ends the program at such a size.
 TEST_F(ReadyQueueTest, ARingThatCannotBeHadIsBadAllocAndChangesNothing) {
   if (fern::testing::under_valgrind()) GTEST_SKIP() << "valgrind reports such a size";
