@@ -166,6 +166,7 @@ TEST_F(KillStates, EachEndsByAKillFromAnotherThread) {
       });
       done.wait();
       killer.join();
+      target.greenlet.join();  // a kill that did not wait may be on its way yet
       if (target.may_run) target.killed = target.greenlet.killed();
       expect_end(target);
     }
