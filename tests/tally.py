@@ -2,14 +2,18 @@
 """Counts test cases in the logs of `meson test`, and prints the whole output of those that failed.
 
 A log has one JSON object per program. GoogleTest and unittest say how many cases they ran; any other
-program is one case. A program that dies counts as at least one failure.
+program is one case. A program that dies counts as at least one failure. The lines before the count name
+each failure once more: the end of a log is what is left of it where somebody cuts it.
 """
 import argparse
 import json
+import pathlib
 import re
 import sys
 
 GTEST_CASE = re.compile(r"^\[ *(OK|FAILED|SKIPPED) *\] .*\(\d+ ms\)$", re.M)
+GTEST_FAILURE = re.compile(r"^\[ *FAILED *\] ([^\s,]+).* \(\d+ ms\)$", re.M)
+UNITTEST_FAILURE = re.compile(r"^(?:FAIL|ERROR): (\S+)", re.M)
 UNITTEST_RAN = re.compile(r"^Ran (\d+) tests? in", re.M)
 UNITTEST_OUTCOME = re.compile(r"(failures|errors|skipped)=(\d+)")
 
@@ -38,6 +42,12 @@ def count(row):
     return passed, failed, skipped
 
 
+def failures(row):
+    """The names of the cases that failed; of a program that died outside of a case, how it ended."""
+    names = GTEST_FAILURE.findall(row.get("stdout") or "") + UNITTEST_FAILURE.findall(row.get("stderr") or "")
+    return ", ".join(names) or row["result"]
+
+
 def main():
     options = argparse.ArgumentParser()
     options.add_argument("--failures", action="store_true", help="print the output of failures, and no count")
@@ -56,6 +66,8 @@ def main():
                     for stream in ("stdout", "stderr"):
                         print(row.get(stream) or "", end="")
                     print(f"==== end of {row['name']}")
+                elif counts[1]:
+                    print(f"failed: {pathlib.Path(name).stem}: {row['name']}: {failures(row)}")
     if arguments.failures:
         return 0
     passed, failed, skipped = total
