@@ -53,6 +53,10 @@ class FERN_API Socket {
 
   // valid() asks whether there is a descriptor: false once closed, released or moved from.
   bool valid() const noexcept { return fd() >= 0; }
+
+  // fd() is the descriptor, for its options and for those who only look. What comes is this
+  // Socket's: urgent data received by other means, or TLS of the kernel's (TCP_ULP) begun after the
+  // first messages and then read here, may leave waiting who waits in recv().
   int fd() const noexcept { return fd_.load(std::memory_order_relaxed); }
 
   void bind(const Address& address);

@@ -3,6 +3,7 @@
 #include "base/assert.hpp"
 #include "base/clock.hpp"
 #include "core/fault.hpp"
+#include "core/park.hpp"
 #include "core/switch_watch.hpp"
 
 #include <fern/errors.hpp>
@@ -50,14 +51,6 @@ void (*Hub::around_turns)(Hub&, const Greenlet*) noexcept = nullptr;
 
 // --- switching --------------------------------------------------------------------------------
 
-template <Hub::Fetch fetch>
-__attribute__((always_inline)) inline Greenlet& Hub::next() noexcept {
-  Greenlet& next = first<fetch>();
-  if (begins(next)) [[unlikely]]
-    begin(next);
-  return next;
-}
-
 __attribute__((noinline)) void Hub::begin(Greenlet& greenlet) noexcept {
   const StackSlot* later = stacks_.lend(greenlet);
   StackSlot& slot = *greenlet.stack;
@@ -76,12 +69,6 @@ __attribute__((noinline)) void Hub::begin(Greenlet& greenlet) noexcept {
   __builtin_prefetch(frame, 1);
   __builtin_prefetch(frame - 64, 1);
   __builtin_prefetch(frame - 128, 1);
-}
-
-template <Hub::Fetch fetch>
-__attribute__((always_inline)) inline void Hub::switch_away(Greenlet& from) noexcept {
-  Greenlet& to = next<fetch>();
-  context_switch(from.context, from.tools, to.context, to.tools, *eh_);
 }
 
 __attribute__((always_inline)) inline Greenlet* Hub::requeue() noexcept {
@@ -142,43 +129,16 @@ void Hub::meet_pending(const char* what) {
   if (interruptible(self, *eh_)) throw_pending(self);
 }
 
-// Parks with nothing pending that may be thrown.
-template <Hub::Fetch fetch>
-__attribute__((always_inline)) inline Wake Hub::stop(Greenlet& self, const char* what,
-                                                     std::int64_t on, Deadline deadline) noexcept {
-  self.waits_for = what;
-  self.waits_on = on;
-  if (deadline.is_never()) [[likely]] {
-    self.state = State::Parked;
-    switch_away<fetch>(self);
-  } else {
-    switch_away_until(self, deadline);
-  }
-  self.waits_for = nullptr;
-  if (self.woken != Wake::Interrupted) [[likely]]
-    return self.woken;
-  return (self.pending & pending_throw) == 0 ? Wake::Notified : Wake::Interrupted;
-}
-
-template <Hub::Fetch fetch>
-__attribute__((always_inline)) inline Wake Hub::try_to_stop(const char* what, std::int64_t on,
-                                                            Deadline deadline) noexcept {
-  Greenlet& self = *running_;
-  if (self.pending != 0) [[unlikely]] {
-    FERN_ASSERT(&self != &own_, "fern::core::Hub::try_park(): the hub's own stack may not park");
-    if (forked_) after_fork();
-    if ((self.pending & pending_look) != 0) look_for_exit(self, *eh_);
-    if (interruptible(self, *eh_)) return Wake::Interrupted;
-  }
-  return stop<fetch>(self, what, on, deadline);
+// True where somebody has to be thrown at instead.
+__attribute__((noinline)) bool Hub::may_not_stop(Greenlet& self) noexcept {
+  FERN_ASSERT(&self != &own_, "fern::core::Hub::try_park(): the hub's own stack may not park");
+  if (forked_) after_fork();
+  if ((self.pending & pending_look) != 0) look_for_exit(self, *eh_);
+  return interruptible(self, *eh_);
 }
 
 Wake Hub::try_park(const char* what, std::int64_t on, Deadline deadline) noexcept {
   return try_to_stop<Fetch::Ahead>(what, on, deadline);
-}
-
-Wake Hub::try_park_fetched(const char* what, std::int64_t on, Deadline deadline) noexcept {
-  return try_to_stop<Fetch::Done>(what, on, deadline);
 }
 
 __attribute__((noinline)) void Hub::switch_away_until(Greenlet& from, Deadline deadline) noexcept {

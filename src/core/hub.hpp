@@ -72,8 +72,8 @@ class Hub final : public fern::Hub {
                               Deadline deadline = {}) noexcept;
 
   // try_park_fetched() is try_park() for who has had fetched himself what those need who come next.
-  FERN_INTERNAL Wake try_park_fetched(const char* what, std::int64_t on,
-                                      Deadline deadline) noexcept;
+  // In park.hpp.
+  Wake try_park_fetched(const char* what, std::int64_t on, Deadline deadline) noexcept;
 
   // sleep() parks until then; throws as park().
   void sleep(Deadline until);
@@ -296,6 +296,7 @@ class Hub final : public fern::Hub {
   template <Fetch fetch>
   Wake try_to_stop(const char* what, std::int64_t on, Deadline deadline) noexcept;
   void switch_away_until(Greenlet& from, Deadline deadline) noexcept;
+  bool may_not_stop(Greenlet& self) noexcept;
 
   // hub_turn.cpp
   static constexpr std::int64_t slice_ns = 1'000'000;  // ready greenlets run so long between polls

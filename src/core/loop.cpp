@@ -32,6 +32,7 @@ epoll_event event_of(const Watch& watch, unsigned readiness) noexcept {
   epoll_event event{};
   if ((readiness & readable) != 0) event.events |= EPOLLIN;
   if ((readiness & writable) != 0) event.events |= EPOLLOUT;
+  if (watch.edge) event.events |= EPOLLET | EPOLLRDHUP | EPOLLPRI;
   event.data.u64 = std::uint64_t{watch.tag} << 32 | static_cast<std::uint32_t>(watch.fd);
   return event;
 }
@@ -94,7 +95,7 @@ struct Loop::State {
   int ask(Watch& watch, unsigned readiness) noexcept;
   bool take_out(int fd) noexcept;
   void renew() noexcept;
-  void tell(Watch& watch, std::uint32_t events) noexcept;
+  void tell_rare(Watch& watch, std::uint32_t events) noexcept;
   void collect(std::size_t count) noexcept;
 };
 
@@ -126,6 +127,7 @@ void Loop::State::leave(Watch& watch) noexcept {
   --count;
   watch.ready = nullptr;
   watch.armed = 0;
+  watch.edge = false;
   left = true;
 }
 
@@ -140,6 +142,7 @@ int Loop::State::ask(Watch& watch, unsigned readiness) noexcept {
     if (errno == ENOENT) {
       // Closed by others: what may be left of it in the set is not this one.
       watch.tag = ++tags;
+      watch.edge = false;
       event = event_of(watch, readiness);
       operation = EPOLL_CTL_ADD;
     }
@@ -270,14 +273,17 @@ void Loop::State::renew() noexcept {
   if (replaced) refill(true);
 }
 
-void Loop::State::tell(Watch& watch, std::uint32_t events) noexcept {
+// Apart from what is told most: that there is something to read.
+__attribute__((noinline)) void Loop::State::tell_rare(Watch& watch, std::uint32_t events) noexcept {
   unsigned readiness = 0;
   if ((events & EPOLLIN) != 0) readiness |= readable;
   if ((events & EPOLLOUT) != 0) readiness |= writable;
   if ((events & EPOLLHUP) != 0) readiness |= watch.armed;
-  if ((events & EPOLLERR) != 0) [[unlikely]] {
+  if (watch.edge && (events & (EPOLLHUP | EPOLLRDHUP)) != 0) readiness |= ended;
+  if (watch.edge && (events & EPOLLPRI) != 0) readiness |= urgent;
+  if ((events & EPOLLERR) != 0) {
     // It would be told again and again.
-    readiness = readable | writable | errored;
+    readiness |= readable | writable | errored;
     if (!take_out(watch.fd)) haunted = true;
     watch.armed = 0;
   }
@@ -300,7 +306,11 @@ void Loop::State::collect(std::size_t ready) noexcept {
     if (watch == nullptr || watch->tag != tag_of(event)) [[unlikely]] {
       haunted |= !left;
     } else if (watch->armed != 0) {
-      tell(*watch, event.events);
+      if (event.events == EPOLLIN) [[likely]] {
+        watch->ready(*watch, readable);
+      } else {
+        tell_rare(*watch, event.events);
+      }
     }
   }
   if (haunted) [[unlikely]]
@@ -357,6 +367,14 @@ int Loop::arm(Watch& watch, unsigned readiness) noexcept {
   if (watch.armed != 0) state_->haunted = true;
   watch.armed = 0;
   return error;
+}
+
+void Loop::set_edge(Watch& watch, bool edge) noexcept {
+  if (watch.edge == edge) return;
+  watch.edge = edge;
+  if (watch.armed == 0) return;
+  epoll_event event = event_of(watch, watch.armed);
+  if (real::epoll_ctl(state_->set, EPOLL_CTL_MOD, watch.fd, &event) < 0) watch.edge = !edge;
 }
 
 void Loop::unwatch(Watch& watch) noexcept {

@@ -21,8 +21,10 @@ namespace fern::core {
 
 struct Greenlet;
 
-// What a descriptor is ready for. Error also means readable and writable: the call will tell.
-enum Readiness : unsigned { readable = 1, writable = 2, errored = 4 };
+// What a descriptor is ready for. Error also means readable and writable: the call will tell. Ended
+// and urgent are told of watches by edges, and only with the others: an end comes after what there
+// is to read, and a read stops at the mark of urgent data.
+enum Readiness : unsigned { readable = 1, writable = 2, errored = 4, ended = 8, urgent = 16 };
 
 // Watch is one descriptor in a loop, part of what is known of it. All zeros is one in no loop.
 struct Watch {
@@ -34,6 +36,7 @@ struct Watch {
   std::int32_t fd = 0;
   std::uint32_t tag = 0;   // in its events: that of another one for the number is not its own
   std::uint8_t armed = 0;  // for what
+  bool edge = false;       // told when something comes, and not that it is still there
 
   bool watched() const noexcept { return ready != nullptr; }
 };
@@ -63,6 +66,11 @@ class Loop {
   // arm() sets what to wait for, 0 for nothing. 0 or an errno, and it is disarmed: EBADF when
   // somebody else has closed the descriptor. A system call if that changes anything.
   int arm(Watch& watch, unsigned readiness) noexcept;
+
+  // set_edge() has a watch told by edges, or by levels as at the beginning. What is there
+  // already is told once more. By edges the kernel does not look again at what it has told, but
+  // whoever is told has to try until there is no more. A system call; nothing if that fails.
+  void set_edge(Watch& watch, bool edge) noexcept;
 
   // unwatch() ends it, before the descriptor is closed.
   void unwatch(Watch& watch) noexcept;

@@ -195,21 +195,29 @@ bool hand_over(int fd, bool close, bool wait) noexcept {
 }
 
 // Has all who wait for the descriptor try again, in this hub and in those that the view names.
-void retry(int fd, FdSlot::View view) noexcept {
-  if (FdTable* mine = FdTable::here()) mine->wake_waiters(fd);
+// `doubt` also has no read of it taken for proof.
+void retry(int fd, FdSlot::View view, bool doubt = false) noexcept {
   struct Tell : detail::Remote {
     core::Hub* hub = nullptr;
     int fd = -1;
+    bool doubt = false;
+    static void in(FdTable* table, int fd, bool doubt) noexcept {
+      if (table == nullptr) return;
+      FdEntry* entry = doubt ? table->find(fd) : nullptr;
+      if (entry != nullptr && entry->noted) table->disbelieve(*entry);
+      table->wake_waiters(fd);
+    }
   };
+  Tell::in(FdTable::here(), fd, doubt);
   try {
     for (core::Hub* hub : FdTable::others_of(view)) {
       auto* tell = new Tell;
       tell->hub = hub;
       tell->fd = fd;
+      tell->doubt = doubt;
       tell->run = [](detail::Remote* remote) noexcept {
         auto* self = static_cast<Tell*>(remote);
-        auto* table = static_cast<FdTable*>(self->hub->fd_table);
-        if (table != nullptr) table->wake_waiters(self->fd);
+        Tell::in(static_cast<FdTable*>(self->hub->fd_table), self->fd, self->doubt);
         delete self;
       };
       hub->post(*tell);
@@ -244,6 +252,13 @@ int shutdown(int fd, int how) noexcept {
   // Every hub: one that has just tried and is about to wait takes posts only once it waits.
   retry(fd, FdSlot::View::of_all());
   return 0;
+}
+
+void took_urgent(int fd) noexcept {
+  int saved = errno;
+  FdSlot* slot = FdSlot::find(fd);
+  if (slot != nullptr && slot->load().owned()) retry(fd, FdSlot::View::of_all(), true);
+  errno = saved;
 }
 
 void forget(int fd) noexcept { hand_over(fd, false, false); }

@@ -3,8 +3,11 @@
 #include "base/real.hpp"
 
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <mutex>
@@ -271,18 +274,53 @@ __attribute__((noinline)) int FdTable::arm_poller(FdEntry& entry, FdWaiter& mine
   return error;
 }
 
+// For TCP with nothing above it (TLS in the kernel hands out a record at a time): other sockets
+// have no such option. What else ends a read early, an end and urgent data, is told.
+void FdTable::sharpen(FdEntry& entry) noexcept {
+  int saved = errno;
+  char above[16];
+  socklen_t size = sizeof above;
+  if (real::getsockopt(entry.fd, IPPROTO_TCP, TCP_ULP, above, &size) == 0 && size == 0) {
+    entry.calm = 0;
+    hub_.loop().set_edge(entry, true);
+  }
+  errno = saved;
+}
+
+// Also a read that finds nothing may be stopped by the mark, when a signal is pending.
+void FdTable::disbelieve(FdEntry& entry) noexcept {
+  int saved = errno;
+  entry.stream = entry.drained = false;
+  hub_.loop().set_edge(entry, false);
+  errno = saved;
+}
+
+// A full read had left nothing. Who has many of those is better off by levels, where we may guess.
+__attribute__((noinline)) void FdTable::calm_down(FdEntry& entry) noexcept {
+  entry.shorts -= std::min(entry.shorts, shorts_per_vain);
+  if (entry.edge && entry.shorts == 0) hub_.loop().set_edge(entry, false);
+  if (!entry.edge) entry.calm = most_calm;
+}
+
 // On the hub's own stack: the loop says what an owned descriptor is ready for.
 void FdTable::on_ready(core::Watch& watch, unsigned readiness) noexcept {
   auto& entry = static_cast<FdEntry&>(watch);
+  if (readiness != core::readable || entry.reader == nullptr) [[unlikely]]
+    return on_ready_rare(entry, readiness);
+  entry.drained = false;
+  core::Hub::tell(*entry.reader);  // without a look at its stack
+}
+
+__attribute__((noinline)) void FdTable::on_ready_rare(FdEntry& entry, unsigned readiness) noexcept {
   std::uint8_t unwanted = 0;
+  // By edges what nobody waits for is told once for all, unless more of it comes.
+  const bool told_before = !entry.edge || !entry.drained;
+  if ((readiness & core::ended) != 0) entry.stream = false;
+  if ((readiness & core::urgent) != 0) here()->disbelieve(entry);
   if ((readiness & core::readable) != 0) {
     entry.drained = false;
-    if (entry.reader != nullptr) {
-      core::Hub::tell(*entry.reader);  // without a look at its stack
-    } else {
-      if (entry.lists[FdEntry::Readers] == nullptr) unwanted |= core::readable;
-      tell_all(entry.lists[FdEntry::Readers]);
-    }
+    if (entry.lists[FdEntry::Readers] == nullptr && told_before) unwanted |= core::readable;
+    tell_all(entry.lists[FdEntry::Readers]);
   }
   if ((readiness & core::writable) != 0) {
     if (entry.lists[FdEntry::Writers] == nullptr) unwanted |= core::writable;

@@ -4,8 +4,9 @@
 //
 // A descriptor that Fern owns (FdSlot says so) has one watch in the hub's loop: armed at its first
 // wait and left armed, since arming costs more than reading. It is disarmed when it fires and
-// nobody waits in that direction. Any other descriptor stands in the PollSet for as long as the
-// wait lasts, armed, and afterwards asleep; its flags are never touched.
+// nobody waits in that direction. Any other descriptor
+// stands in the PollSet for as long as the wait lasts, armed, and afterwards asleep; its flags are
+// never touched.
 //
 //   io::recv ... FdWait on the waiting stack --linked in--> Entry: readers, writers, pollers
 //                                                             |
@@ -52,18 +53,26 @@ struct FdWaiter {
 
 // FdEntry is one descriptor in one hub, in one line of the cache. All zeros is one that nobody has
 // waited for.
+//
+// Its watch is told by levels: wrong about what a read has left, we are told again. After some
+// short reads of plain TCP it is told by edges, for which the kernel does not look at a socket
+// again that it has told of, and what we say of a read has to be true: see has_read(),
+// FdTable::sharpen() and disbelieve().
 struct alignas(64) FdEntry : core::Watch {  // in the loop if it is owned; reader: if it is alone
   enum List : std::uint8_t { Readers, Writers, Pollers };
 
-  bool noted = false;            // in the FdSlot, and in use
-  bool drained = false;          // a read would find nothing, as far as we know
-  bool full = false;             // the last read got all that it asked for
-  std::uint8_t calm = 0;         // so many full reads are taken for the end of what was there
-  bool polled = false;           // in the PollSet, as far as we know
-  bool awake = false;            // and it may still fire
-  bool stream = false;           // the FdSlot says so
+  bool noted = false;       // in the FdSlot, and in use
+  bool drained = false;     // a read would find nothing, as far as we know
+  bool full = false;        // the last read got all that it asked for
+  std::uint8_t calm = 0;    // so many full reads are taken for the end of what was there
+  std::uint8_t shorts = 0;  // short reads of late, up to enough_shorts
+  bool polled = false;      // in the PollSet, as far as we know
+  bool awake = false;       // and it may still fire
+  bool stream = false;      // a short read has read all: the FdSlot says so, and it has no end yet
   std::uint32_t generation = 0;  // of the FdSlot; of another one all this is stale
   FdWaiter* lists[3] = {};       // the first of each, whose `previous` is the last
+
+  static constexpr std::uint8_t enough_shorts = 8;
 
   // would_block() asks whether a read would only find that there is nothing. The next readiness
   // ends it, so it is false unless the watch is armed.
@@ -71,12 +80,19 @@ struct alignas(64) FdEntry : core::Watch {  // in the loop if it is owned; reade
 
   // has_read() tells of a read. One from a stream that got less than it asked for has drained it.
   // One that got it all may have, too: if the next one after such a read was in vain, the next few
-  // that are full are taken for drained. Wrong, it costs a look at the loop.
-  void has_read(bool all) noexcept {
-    if (!stream) return;
+  // that are full are taken for drained, by levels only. Wrong, it costs a look at the loop. True
+  // says that there have been enough short reads just now.
+  bool has_read(bool all) noexcept {
+    if (!stream) return false;
     full = all;
     drained = !all || calm > 0;
-    if (all && calm > 0) --calm;
+    if (all) {
+      if (calm > 0) --calm;
+      return false;
+    }
+    if (shorts == enough_shorts || (armed & core::readable) == 0) [[likely]]
+      return false;
+    return ++shorts == enough_shorts;
   }
 };
 
@@ -112,7 +128,7 @@ class FdTable final : public core::Hub::Extension {
 
   // link_alone() is link() and arm() where neither has more to do than to write down who reads;
   // unlink_alone() is the reverse. False, and nothing, where there is more to do.
-  bool link_alone(FdWaiter& waiter, int fd) noexcept;
+  bool link_alone(FdWaiter& waiter, FdEntry& entry, FdSlot::View view) noexcept;
   bool unlink_alone(FdWaiter& waiter) noexcept;
 
   // let_go() forgets a descriptor that is about to change hands: wakes all who wait for it.
@@ -120,6 +136,14 @@ class FdTable final : public core::Hub::Extension {
 
   // is_in_vain() is for one whose readers wait.
   void is_in_vain(FdEntry& entry) noexcept;
+
+  // sharpen() has a descriptor that has had enough short reads told by edges from now on, if it is
+  // one whose short reads prove that all is read.
+  void sharpen(FdEntry& entry) noexcept;
+
+  // disbelieve() has it told by levels for good, and no read taken for proof: something may stop
+  // its reads early.
+  void disbelieve(FdEntry& entry) noexcept;
 
   // bring_near() has the processor fetch what the third in the queue will touch when it goes on:
   // its stack and its descriptor's entry, which the kernel's work for others has pushed out.
@@ -137,6 +161,7 @@ class FdTable final : public core::Hub::Extension {
  private:
   static constexpr unsigned chunk_size = 1024;
   static constexpr std::uint8_t most_calm = 32;
+  static constexpr std::uint8_t shorts_per_vain = 4;  // a read in vain costs as much as they save
 
   explicit FdTable(core::Hub& hub);
   ~FdTable();
@@ -145,9 +170,11 @@ class FdTable final : public core::Hub::Extension {
   static FdEntry* map_chunk() noexcept;
   int note(int fd, FdSlot& slot, FdSlot::View view) noexcept;
   void reset(FdEntry& entry) noexcept;
+  void calm_down(FdEntry& entry) noexcept;
   int arm_owned(FdEntry& entry, std::uint8_t direction) noexcept;
   int arm_poller(FdEntry& entry, FdWaiter& waiter) noexcept;
   static void on_ready(core::Watch& entry, unsigned readiness) noexcept;
+  static void on_ready_rare(FdEntry& entry, unsigned readiness) noexcept;
   static void on_poll(void* table, int fd, std::uint32_t events) noexcept;
 
   core::Hub& hub_;
@@ -170,6 +197,10 @@ FERN_INTERNAL int close(int fd, bool wait) noexcept;
 // shutdown() is shutdown(2), and has all who wait for a unix socket try again, in every hub: to the
 // senders of a full one it is an end (EPIPE), but no event.
 FERN_INTERNAL int shutdown(int fd, int how) noexcept;
+
+// took_urgent() is called by who has received by MSG_OOB: no readiness tells any more that reads
+// stop where that byte was. It has all who wait try again, in every hub.
+FERN_INTERNAL void took_urgent(int fd) noexcept;
 
 // forget() lets go of a descriptor that somebody else has closed; never waits.
 FERN_INTERNAL void forget(int fd) noexcept;

@@ -20,15 +20,27 @@ class FERN_INTERNAL FdWait {
   FdWait(int fd, Direction direction) noexcept : fd_(fd), direction_(direction) {}
   FdWait(const FdWait&) = delete;
   FdWait& operator=(const FdWait&) = delete;
-  ~FdWait();
+  ~FdWait() {
+    if (table_ != nullptr) end();
+  }
 
   // park() waits for the next readiness. 0: try again. Else an errno: EPERM for what is always
   // ready, EBADF when it was closed meanwhile, error_deadline, error_interrupted, error_in_hub.
   int park(const char* what, Deadline deadline) noexcept;
 
+  // The parts of park() for a reader whose descriptor is drained, inlined, in fd_wait_here.hpp.
+  bool begin_alone(FdTable& table, FdEntry& entry) noexcept;
+  core::Wake park_alone(const char* what, Deadline deadline) noexcept;
+  bool end_alone() noexcept;
+
+  // error_of() is what park() says of that outcome.
+  int error_of(core::Wake why) const noexcept;
+  bool closed() const noexcept { return waiter_.closed; }
+
  private:
   int begin() noexcept;
   int begin_again() noexcept;
+  void end() noexcept;
 
   int fd_;
   Direction direction_;

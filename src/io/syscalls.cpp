@@ -2,15 +2,16 @@
 
 #include "base/real.hpp"
 #include "io/fd_table.hpp"
-#include "io/fd_wait.hpp"
 #include "io/no_wait.hpp"
 #include "io/poll_wait.hpp"
+#include "io/syscalls_here.hpp"
 
 #include <fcntl.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <utility>
 
 namespace fern::io {
 namespace {
@@ -42,21 +43,11 @@ Result outcome(int fd, Result result) noexcept {
 }
 
 // The one way of every call below. `call` says EAGAIN where it would block; `always` is tried when
-// there is nothing to wait for, a file, say.
+// there is nothing to wait for, a file, say. go_on() is its second half, from the end of a wait on.
 template <class Call, class Always>
-auto green(int fd, Direction direction, const char* what, Deadline deadline, bool wait_first,
-           Call call, Always always) noexcept -> decltype(call()) {
-  if (!wait_first || deadline == Deadline::past()) {
-    auto result = uninterrupted(call);
-    if (result >= 0 || !would_block(errno)) return outcome(fd, result);
-  }
-  if (deadline == Deadline::past()) {
-    errno = error_deadline;
-    return -1;
-  }
-  FdWait wait(fd, direction);
+auto go_on(FdWait& wait, int error, int fd, const char* what, Deadline deadline, Call call,
+           Always always) noexcept -> decltype(call()) {
   for (;;) {
-    int error = wait.park(what, deadline);
     if (error == EPERM) return uninterrupted(always);
     if (error != 0 && error != error_deadline) {
       errno = error;
@@ -69,7 +60,23 @@ auto green(int fd, Direction direction, const char* what, Deadline deadline, boo
       errno = error;
       return -1;
     }
+    error = wait.park(what, deadline);
   }
+}
+
+template <class Call, class Always>
+auto green(int fd, Direction direction, const char* what, Deadline deadline, bool wait_first,
+           Call call, Always always) noexcept -> decltype(call()) {
+  if (!wait_first || deadline == Deadline::past()) {
+    auto result = uninterrupted(call);
+    if (result >= 0 || !would_block(errno)) return outcome(fd, result);
+  }
+  if (deadline == Deadline::past()) {
+    errno = error_deadline;
+    return -1;
+  }
+  FdWait wait(fd, direction);
+  return go_on(wait, wait.park(what, deadline), fd, what, deadline, call, always);
 }
 
 template <class Call>
@@ -87,21 +94,28 @@ FdEntry* entry_of(int fd) noexcept {
 // Flags with which a call says something else than that nothing has come yet.
 constexpr int never_waits = MSG_DONTWAIT | MSG_OOB | MSG_ERRQUEUE;
 
-// Receiving, of whatever shape: `call` takes the flags and gives how much came.
+void has_read(FdEntry& entry, std::size_t got, std::size_t size) noexcept {
+  if (entry.has_read(got >= size)) FdTable::here()->sharpen(entry);
+}
+
+// Receiving, of whatever shape: `call` takes the flags and gives how much came, which proves
+// nothing of what is left if something else may have ended it.
 template <class Call>
 ssize_t receive(int fd, const char* what, std::size_t size, int flags, Deadline deadline,
-                Call receive_now) noexcept {
+                Call receive_now, bool proves = true) noexcept {
   if ((flags & never_waits) != 0) {
     auto once = [&] { return receive_now(flags); };
-    return uninterrupted(once);
+    ssize_t got = uninterrupted(once);
+    if (got > 0 && (flags & MSG_OOB) != 0) took_urgent(fd);
+    return got;
   }
   auto call = [&] { return receive_now(flags | MSG_DONTWAIT); };
   FdEntry* entry = entry_of(fd);
   bool wait_first = size > 0 && entry != nullptr && entry->would_block();
   ssize_t got = green(fd, Direction::Read, what, deadline, wait_first, call, call);
-  if (got > 0 && (flags & MSG_PEEK) == 0 && entry != nullptr) {
-    entry->has_read(static_cast<std::size_t>(got) >= size);
-  }
+  if (!proves && entry != nullptr && entry->edge) FdTable::here()->disbelieve(*entry);
+  if (got > 0 && proves && (flags & MSG_PEEK) == 0 && entry != nullptr)
+    has_read(*entry, static_cast<std::size_t>(got), size);
   return got;
 }
 
@@ -113,12 +127,25 @@ std::size_t size_of(const iovec* parts, std::size_t count) noexcept {
 
 }  // namespace
 
-ssize_t recv(int fd, void* buffer, std::size_t size, int flags, Deadline deadline,
-             const void* near) noexcept {
-  return receive(fd, "recv()", size, flags, deadline, [&](int with) {
-    if (near != nullptr) __builtin_prefetch(near);
-    return real::recv(fd, buffer, size, with);
-  });
+ssize_t recv_plain(int fd, void* buffer, std::size_t size, int flags, Deadline deadline) noexcept {
+  return receive(fd, "recv()", size, flags, deadline,
+                 [&](int with) { return real::recv(fd, buffer, size, with); });
+}
+
+ssize_t recv_on(FdWait& wait, int error, bool tried, ssize_t got, int fd, void* buffer,
+                std::size_t size, Deadline deadline) noexcept {
+  auto call = [&] {
+    return std::exchange(tried, false) ? got : real::recv(fd, buffer, size, MSG_DONTWAIT);
+  };
+  got = go_on(wait, error, fd, "recv()", deadline, call, call);
+  FdEntry* entry = entry_of(fd);
+  if (got > 0 && entry != nullptr) has_read(*entry, static_cast<std::size_t>(got), size);
+  return got;
+}
+
+ssize_t recv(int fd, void* buffer, std::size_t size, int flags, Deadline deadline) noexcept {
+  if (flags != 0) return recv_plain(fd, buffer, size, flags, deadline);
+  return recv_here(fd, buffer, size, deadline, nullptr);
 }
 
 ssize_t recvfrom(int fd, void* buffer, std::size_t size, int flags, sockaddr* from,
@@ -129,14 +156,25 @@ ssize_t recvfrom(int fd, void* buffer, std::size_t size, int flags, sockaddr* fr
 
 ssize_t recvmsg(int fd, msghdr* message, int flags, Deadline deadline) noexcept {
   std::size_t size = size_of(message->msg_iov, message->msg_iovlen);
-  return receive(fd, "recvmsg()", size, flags, deadline,
-                 [&](int with) { return real::recvmsg(fd, message, with); });
+  // What comes with data beside it ends where a sender's credentials, or a record of TLS, do.
+  bool plain = message->msg_controllen == 0;
+  auto call = [&](int with) { return real::recvmsg(fd, message, with); };
+  return receive(fd, "recvmsg()", size, flags, deadline, call, plain);
+}
+
+ssize_t send_on(int fd, const void* buffer, std::size_t size, int flags,
+                Deadline deadline) noexcept {
+  bool tried = true;
+  auto call = [&]() -> ssize_t {
+    if (std::exchange(tried, false)) return -1;
+    return real::send(fd, buffer, size, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
+  };
+  if ((flags & MSG_DONTWAIT) != 0) return uninterrupted(call);
+  return green(fd, Direction::Write, "send()", deadline, call);
 }
 
 ssize_t send(int fd, const void* buffer, std::size_t size, int flags, Deadline deadline) noexcept {
-  auto call = [&] { return real::send(fd, buffer, size, flags | MSG_DONTWAIT | MSG_NOSIGNAL); };
-  if ((flags & MSG_DONTWAIT) != 0) return uninterrupted(call);
-  return green(fd, Direction::Write, "send()", deadline, call);
+  return send_here(fd, buffer, size, flags, deadline);
 }
 
 ssize_t sendto(int fd, const void* buffer, std::size_t size, int flags, const sockaddr* to,

@@ -6,8 +6,6 @@
 // never reported. A Deadline that has passed means: try once. No call throws or raises SIGPIPE
 // but write and writev, which do as POSIX says.
 //
-// `near` is what the caller touches next: it is fetched while the kernel copies.
-//
 // Descriptors that Fern owns are non-blocking. Others keep their flags: a call has its own way of
 // not blocking, or asks poll(2) first where the kernel has none.
 
@@ -23,8 +21,7 @@
 
 namespace fern::io {
 
-ssize_t recv(int fd, void* buffer, std::size_t size, int flags, Deadline deadline,
-             const void* near = nullptr) noexcept;
+ssize_t recv(int fd, void* buffer, std::size_t size, int flags, Deadline deadline) noexcept;
 ssize_t send(int fd, const void* buffer, std::size_t size, int flags, Deadline deadline) noexcept;
 ssize_t recvfrom(int fd, void* buffer, std::size_t size, int flags, sockaddr* from,
                  socklen_t* from_size, Deadline deadline) noexcept;

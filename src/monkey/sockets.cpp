@@ -58,6 +58,7 @@ template <class Now>
 ssize_t receive(int fd, const char* what, int flags, Now now) noexcept {
   if (never_waits(fd, flags)) {
     ssize_t got = now(flags);
+    if (got > 0 && (flags & MSG_OOB) != 0) io::took_urgent(fd);
     at_once();
     return got;
   }

@@ -2,7 +2,7 @@
 
 #include "base/real.hpp"
 #include "io/fd_table.hpp"
-#include "io/syscalls.hpp"
+#include "io/syscalls_here.hpp"
 #include "net/fail.hpp"
 #include "net/socket_access.hpp"
 
@@ -61,6 +61,10 @@ int get_option(int fd, int level, int name, const char* what) {
   socklen_t size = sizeof value;
   if (real::getsockopt(fd, level, name, &value, &size) < 0) net::fail(errno, what);
   return value;
+}
+
+__attribute__((noinline)) Deadline earlier(Deadline deadline, std::int64_t timeout_ns) {
+  return std::min(deadline, Deadline(std::chrono::nanoseconds(timeout_ns)));
 }
 
 }  // namespace
@@ -132,8 +136,7 @@ Socket Socket::unix_stream() {
 
 Deadline Socket::limit(Deadline deadline) const {
   std::int64_t timeout = timeout_ns_.load(std::memory_order_relaxed);
-  if (timeout == no_timeout) return deadline;
-  return std::min(deadline, Deadline(std::chrono::nanoseconds(timeout)));
+  return timeout == no_timeout ? deadline : earlier(deadline, timeout);
 }
 
 void Socket::set_timeout(std::optional<std::chrono::nanoseconds> timeout) noexcept {
@@ -190,16 +193,14 @@ void Socket::sendall(detail::ConstBytes data, Deadline deadline) {
   Deadline until = limit(deadline);
   std::size_t sent = 0;
   while (sent < data.size()) {
-    ssize_t went = io::send(fd(), data.data() + sent, data.size() - sent, 0, until);
-    if (went < 0) {
-      fail_after(errno, "fern::Socket::sendall()", sent, data.size());
-    }
+    ssize_t went = io::send_here(fd(), data.data() + sent, data.size() - sent, 0, until);
+    if (went < 0) fail_after(errno, "fern::Socket::sendall()", sent, data.size());
     sent += static_cast<std::size_t>(went);
   }
 }
 
 std::size_t Socket::recv(detail::Bytes buffer, Deadline deadline) {
-  ssize_t got = io::recv(fd(), buffer.data(), buffer.size(), 0, limit(deadline), this);
+  ssize_t got = io::recv_here(fd(), buffer.data(), buffer.size(), limit(deadline), this);
   if (got < 0) net::fail(errno, "fern::Socket::recv()");
   return static_cast<std::size_t>(got);
 }

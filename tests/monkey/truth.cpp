@@ -256,8 +256,8 @@ std::size_t fill(int fd) {
   ::fcntl(fd, F_SETFL, flags | O_NONBLOCK);
   std::size_t filled = 0;
   const std::string page(4096, 'f');
-  // Loopback moves what it has taken to the other end, and then there is room again: at once, or when
-  // TCP asks the other end after 200 ms whether its window is still shut.
+  // Loopback moves what it has taken to the other end, and then there is room again: at once, or
+  // when TCP asks the other end after 200 ms whether its window is still shut.
   int domain = 0;
   socklen_t domain_size = sizeof domain;
   ::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &domain_size);

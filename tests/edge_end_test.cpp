@@ -1,0 +1,137 @@
+// Descriptors that are told by edges: where a read stops before all has been read, at the end of
+// the stream and at the mark of urgent data.
+
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <string>
+#include <thread>
+
+#include "edges.hpp"
+#include "fern/greenlet.hpp"
+#include "fern/wait.hpp"
+#include "io/syscalls.hpp"
+
+namespace io = fern::io;
+
+namespace {
+
+using EdgeEndTest = fern::testing::EdgeTest;
+
+TEST_F(EdgeEndTest, AnEndThatComesWithTheLastDataIsNotMissed) {
+  Tcp tcp;
+  sharpen(tcp);
+  std::string got;
+  auto reader = fern::spawn([&] {
+    for (int i = 0; i < 2; ++i) got += recv(tcp.a) + "|";
+  });
+  fern::yield();
+  send(tcp.b, "last");
+  ::shutdown(tcp.b, SHUT_WR);
+  EXPECT_TRUE(reader.join(patience));
+  EXPECT_EQ(got, "last||");
+}
+
+TEST_F(EdgeEndTest, AnEndThatComesAfterTheDataIsNotMissed) {
+  Tcp tcp;
+  sharpen(tcp);
+  std::string got;
+  auto reader = fern::spawn([&] {
+    for (int i = 0; i < 2; ++i) got += recv(tcp.a) + "|";
+  });
+  fern::yield();
+  send(tcp.b, "last");
+  while (got.empty()) fern::yield();
+  ::shutdown(tcp.b, SHUT_WR);
+  EXPECT_TRUE(reader.join(patience));
+  EXPECT_EQ(got, "last||");
+}
+
+TEST_F(EdgeEndTest, AResetIsNotMissed) {
+  Tcp tcp;
+  sharpen(tcp);
+  std::string got;
+  auto reader = fern::spawn([&] {
+    for (int i = 0; i < 2; ++i) got += recv(tcp.a) + "|";
+  });
+  fern::yield();
+  send(tcp.b, "last");
+  while (got.empty()) fern::yield();
+  linger hard{1, 0};
+  ASSERT_EQ(::setsockopt(tcp.b, SOL_SOCKET, SO_LINGER, &hard, sizeof hard), 0);
+  tcp.close_b();
+  EXPECT_TRUE(reader.join(patience));
+  EXPECT_EQ(got, "last|" + error(ECONNRESET) + "|");
+}
+
+TEST_F(EdgeEndTest, DataBehindAnUrgentByteIsNotMissed) {
+  for (bool in_line : {false, true}) {
+    Tcp tcp;
+    int on = in_line;
+    ASSERT_EQ(::setsockopt(tcp.a, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on), 0);
+    sharpen(tcp);
+    auto reader = fern::spawn([&] {
+      std::string all;
+      while (all.find('e') == std::string::npos) all += recv(tcp.a);
+      return all;
+    });
+    fern::yield();
+    send(tcp.b, "ab");
+    EXPECT_EQ(io::send(tcp.b, "!", 1, MSG_OOB, {}), 1);
+    send(tcp.b, "de");
+    EXPECT_EQ(reader.get(patience), in_line ? "ab!de" : "abde");
+  }
+}
+
+TEST_F(EdgeEndTest, DataBehindAnUrgentByteThatIsTakenFirstIsNotMissed) {
+  Tcp tcp;
+  sharpen(tcp);
+  std::string got;
+  auto reader = fern::spawn([&] {
+    while (got.find('e') == std::string::npos) got += recv(tcp.a);
+  });
+  fern::yield();
+  send(tcp.b, "ab");
+  EXPECT_EQ(io::send(tcp.b, "!", 1, MSG_OOB, {}), 1);
+  send(tcp.b, "de");
+  char byte = 0;
+  EXPECT_EQ(io::recv(tcp.a, &byte, 1, MSG_OOB, {}), 1);
+  EXPECT_EQ(byte, '!');
+  EXPECT_TRUE(reader.join(patience));
+  EXPECT_EQ(got, "abde");
+}
+
+TEST_F(EdgeEndTest, DataBehindAnUrgentByteThatAnotherHubHasTakenIsNotMissed) {
+  may_keep_heap("a thread's hub is kept for the next thread");
+  Tcp tcp;
+  sharpen(tcp);
+  std::string got;
+  auto reader = fern::spawn([&] {
+    while (got.find('e') == std::string::npos) got += recv(tcp.a);
+  });
+  fern::yield();
+  send(tcp.b, "ab");
+  EXPECT_EQ(io::send(tcp.b, "!", 1, MSG_OOB, {}), 1);
+  send(tcp.b, "de");
+  std::thread([&] {
+    char byte = 0;
+    EXPECT_EQ(io::recv(tcp.a, &byte, 1, MSG_OOB, {}), 1);
+  }).join();
+  EXPECT_TRUE(reader.join(patience));
+  EXPECT_EQ(got, "abde");
+}
+
+TEST_F(EdgeEndTest, AnUrgentByteEndsTheEdges) {
+  Tcp tcp;
+  sharpen(tcp);
+  auto reader = fern::spawn([&] { return recv(tcp.a); });
+  fern::yield();
+  send(tcp.b, "ab");
+  EXPECT_EQ(io::send(tcp.b, "!", 1, MSG_OOB, {}), 1);
+  EXPECT_EQ(reader.get(patience), "ab");
+  EXPECT_FALSE(by_edges(tcp.a));
+  read_shortly(tcp.a, tcp.b);
+  EXPECT_FALSE(by_edges(tcp.a));
+}
+
+}  // namespace
