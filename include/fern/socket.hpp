@@ -148,6 +148,7 @@ class FERN_API Socket {
 
   static Socket make(Address::Family family, int type, const char* what);
   Deadline limit(Deadline deadline) const;
+  void sendall_rest(detail::ConstBytes data, std::ptrdiff_t went, Deadline until);
   void take(Socket& other) noexcept;
   Frames& frames();
   void close_frames() noexcept;  // its descriptor is not ours any more

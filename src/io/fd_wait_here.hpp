@@ -25,7 +25,9 @@ __attribute__((always_inline)) inline void FdTable::bring_near(
   for (int line = 0; line < 6; ++line) __builtin_prefetch(frames + line * 64);
   const auto number = static_cast<unsigned>(waiting.waits_on);
   if (number < chunk_size) __builtin_prefetch(near_ + number);
-  __builtin_prefetch(&ready.soon(3));
+  const core::Greenlet& later = ready.soon(3);
+  __builtin_prefetch(&later);
+  __builtin_prefetch(&later.waits_on);
 }
 
 // For a descriptor of ours that is watched and has no other reader.

@@ -45,10 +45,16 @@ __attribute__((always_inline)) inline ssize_t recv_here(int fd, void* buffer, st
   return got;
 }
 
+// What goes at once; less than nothing with an errno, for send_on().
+__attribute__((always_inline)) inline ssize_t send_now(int fd, const void* buffer, std::size_t size,
+                                                       int flags) noexcept {
+  return real::send(fd, buffer, size, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 __attribute__((always_inline)) inline ssize_t send_here(int fd, const void* buffer,
                                                         std::size_t size, int flags,
                                                         Deadline deadline) noexcept {
-  const ssize_t went = real::send(fd, buffer, size, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
+  const ssize_t went = send_now(fd, buffer, size, flags);
   return went >= 0 ? went : send_on(fd, buffer, size, flags, deadline);
 }
 

@@ -190,12 +190,21 @@ std::size_t Socket::send(detail::ConstBytes data, Deadline deadline) {
 }
 
 void Socket::sendall(detail::ConstBytes data, Deadline deadline) {
-  Deadline until = limit(deadline);
-  std::size_t sent = 0;
-  while (sent < data.size()) {
-    ssize_t went = io::send_here(fd(), data.data() + sent, data.size() - sent, 0, until);
+  if (data.size() == 0) return;
+  const ssize_t went = io::send_now(fd(), data.data(), data.size(), 0);
+  if (static_cast<std::size_t>(went) != data.size()) [[unlikely]]
+    sendall_rest(data, went, limit(deadline));
+}
+
+// Most goes at once: this goes on after a first try.
+__attribute__((noinline)) void Socket::sendall_rest(detail::ConstBytes data, std::ptrdiff_t went,
+                                                    Deadline until) {
+  for (std::size_t sent = 0;;) {
+    if (went < 0) went = io::send_on(fd(), data.data() + sent, data.size() - sent, 0, until);
     if (went < 0) fail_after(errno, "fern::Socket::sendall()", sent, data.size());
     sent += static_cast<std::size_t>(went);
+    if (sent == data.size()) return;
+    went = io::send_now(fd(), data.data() + sent, data.size() - sent, 0);
   }
 }
 
