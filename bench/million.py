@@ -65,9 +65,8 @@ def rows(build, rounds, with_peers, say, only):
     chosen = {name: program for name, program in programs(build).items() if with_peers or name in ("fern", "uv")}
     found = samples(build, rounds, chosen, say)
     for row, (what, figure, unit, limit, bar) in ROWS.items():
-        values = {NAMES.get(name, name): suite.median_and_spread(figures[figure])
-                  for (kind, name), figures in found.items() if kind == what}
-        if "fern" not in values:
+        of_row = {NAMES.get(name, name): figures[figure] for (kind, name), figures in found.items() if kind == what}
+        if "fern" not in of_row:
             raise suite.Wrong(f"{row}: Fern's program failed")
-        values["limit"] = values.pop(NAMES[limit]) if limit else (bar, 0)
-        yield suite.conclude(row, unit, "lower", bar if limit else 1.0, values)
+        of_row["limit"] = of_row.pop(NAMES[limit]) if limit else [bar]
+        yield suite.conclude(row, unit, "lower", bar if limit else 1.0, of_row)

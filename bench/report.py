@@ -145,7 +145,8 @@ def write(results, folder):
         "<!doctype html><html lang='en'><meta charset='utf-8'><meta name='viewport' content='width=device-width'>",
         f"<title>Fern, measured</title><style>{STYLE}</style><h1>Fern, measured</h1>",
         f"<p>{html.escape(results['machine'])}; {max(1, results['seconds'] // 60)} min. Each row is the median of runs taken "
-        "in turn with the limit's and the peers'. Only ratios carry over to another machine.</p>",
+        "in turn with the limit's and the peers', each ratio to a limit the median of their rounds' ratios. Only ratios carry "
+        "over to another machine.</p>",
         f"<p>{met} of {len(judged)} rows with a bar meet it.</p>", table(rows)]
     pyplot = plots()
     if pyplot is not None:

@@ -1,7 +1,8 @@
 """The rows of the suite: which program does a row's work for whom, what its limit is, and how near Fern must come.
 
 A program prints Google Benchmark's JSON for the rows that a pattern names. Rounds go in turn (A B A B ...), so that a
-machine that changes its speed changes all of them; medians are compared, never single runs.
+machine that changes its speed changes all of them: a ratio is the median of the rounds' ratios, each of two runs that
+stood side by side, and never of single runs.
 """
 import dataclasses
 import json
@@ -157,19 +158,22 @@ def measure(build, row, rounds, with_peers, say):
                 del who[name], samples[name]
                 if name in ("fern", "limit"):
                     return None
-    values = {name: median_and_spread(each) for name, each in samples.items()}
-    return conclude(row.name, row.unit, row.better, row.bar, values)
+    return conclude(row.name, row.unit, row.better, row.bar, samples)
 
 
-def conclude(name, unit, better, bar, values):
-    """A row of bench.json from {fern, limit, peer...: (median, spread)}."""
+def conclude(name, unit, better, bar, samples):
+    """A row of bench.json from {fern, limit, peer...: samples}, those of Fern and the limit of the same rounds. A limit
+    that is no measurement is a list of one."""
+    values = {who: median_and_spread(each) for who, each in samples.items()}
     fern = values["fern"][0]
     limit = values["limit"][0]
+    limits = samples["limit"] * len(samples["fern"]) if len(samples["limit"]) == 1 else samples["limit"]
+    ratio = statistics.median(mine / theirs for mine, theirs in zip(samples["fern"], limits, strict=True))
     peers = {peer: value for peer, (value, _) in values.items() if peer not in ("fern", "limit")}
     best = (min if better == "lower" else max)(peers.values(), default=None)
     return {
         "row": name, "unit": unit, "better": better, "limit": limit, "fern": fern, "peers": peers,
-        "ratio_to_limit": fern / limit, "ratio_to_best_peer": fern / best if best else None,
+        "ratio_to_limit": ratio, "ratio_to_best_peer": fern / best if best else None,
         "bar": bar, "spread": {who: spread for who, (_, spread) in values.items()},
     }
 
