@@ -105,7 +105,7 @@ def curve_plot(pyplot, curve):
                       [each["spread"] for each in points], marker="o", markersize=4, capsize=2,
                       color=OURS if name == "fern" else PALE, label=name)
     axes.set_xscale("log")
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.08 * max(each["y"] + each["spread"] for points in curve["lines"].values() for each in points))
     axes.set_xlabel(curve["x"])
     axes.set_ylabel(curve["unit"])
     axes.set_title(curve["curve"], loc="left", fontsize=11)
