@@ -337,3 +337,32 @@ TEST_F(HubThreads, AnExitLimitOfZeroStillUnwindsThoseThatDoNotWait) {
   }).join();
   EXPECT_EQ(unwound, 10);
 }
+
+// Who is due passes a long line where turns take long, but for the end of a thread.
+TEST_F(HubThreads, AnExitLimitOfZeroStillUnwindsThemWhereTurnsTakeLong) {
+  int unwound = 0;
+  struct Raise {
+    int& count;
+    ~Raise() { ++count; }
+  };
+  auto take_long = [] {
+    auto begin = std::chrono::steady_clock::now();
+    while (std::chrono::steady_clock::now() - begin < 2ms) {
+    }
+  };
+  std::thread([&] {
+    Hub::current().set_exit_limit(0s);
+    for (int i = 0; i < 30; ++i) {
+      fern::spawn_raw([&] {
+        Raise raise{unwound};
+        fern::sleep(1h);
+      });
+    }
+    // Until each switch is looked at.
+    for (int i = 0; i < 12; ++i) {
+      fern::yield();
+      take_long();
+    }
+  }).join();
+  EXPECT_EQ(unwound, 30);
+}

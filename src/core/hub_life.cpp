@@ -159,6 +159,7 @@ void Hub::end_greenlets() noexcept {
     while (greenlets_ > 0 && !late) {
       late = try_park("end of the thread", -1, limit) == Wake::TimedOut;
     }
+    if (late) go_last();  // it may have passed those in line
     if (ready_.empty() && mailbox_.load(std::memory_order_relaxed) == nullptr) break;
     // What was cancelled leaves the ready queue by having its turn; what was posted has its own.
     late = late || limit.expired();
