@@ -69,7 +69,7 @@ class Loop {
 
   // set_edge() has a watch told by edges, or by levels as at the beginning. What is there
   // already is told once more. By edges the kernel does not look again at what it has told, but
-  // whoever is told has to try until there is no more. A system call; nothing if that fails.
+  // whoever is told has to try until there is no more. A system call if it is armed.
   void set_edge(Watch& watch, bool edge) noexcept;
 
   // unwatch() ends it, before the descriptor is closed.
