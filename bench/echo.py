@@ -4,7 +4,8 @@
     bench/echo.py BUILD [--rounds N] [--seconds S] [--servers NAME,...]
 
 Prints requests per second, the server's CPU time for each, and the median and the 99th percentile of a round trip. A
-round asks every server once, in an order that turns, so that a machine that changes its speed changes all of them.
+round asks every server once, and Fern and epoll twice more, in an order that turns, so that a machine that changes its
+speed changes all of them.
 """
 import argparse
 import json

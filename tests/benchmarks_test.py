@@ -59,6 +59,19 @@ class Benchmarks(unittest.TestCase):
                     self.assertEqual(result.returncode, 0, result.stderr)
                     self.assertTrue(json.loads(result.stdout))
 
+    def test_a_ratio_is_the_median_of_the_rounds_ratios(self):
+        # The machine is twice as fast in the first round, and Fern in none.
+        row = suite.conclude("row", "ns", "lower", 1.5, {"fern": [1, 2, 2.2], "limit": [1, 2, 2], "peer": [4]})
+        self.assertEqual((row["ratio_to_limit"], row["fern"], row["limit"]), (1, 2, 2))
+        self.assertEqual(row["ratio_to_best_peer"], 0.5)
+        self.assertTrue(suite.kept(row))
+        slow_once = suite.conclude("row", "ns", "lower", 1.5, {"fern": [1, 2, 4], "limit": [2, 4, 2]})
+        self.assertEqual(slow_once["ratio_to_limit"], 0.5)
+        fixed = suite.conclude("row", "bytes", "lower", 1, {"fern": [5, 6, 7], "limit": [4]})
+        self.assertEqual(fixed["ratio_to_limit"], 1.5)
+        with self.assertRaises(ValueError):
+            suite.conclude("row", "ns", "lower", None, {"fern": [1, 2], "limit": [1, 2, 3]})
+
     def test_each_row_is_known_to_its_program(self):
         for row in suite.MICRO + suite.HUBS:
             for program, name in (row.fern, row.limit):
