@@ -16,16 +16,35 @@ namespace io = fern::io;
 
 namespace {
 
-using EdgeEndTest = fern::testing::EdgeTest;
+class EdgeEndTest : public fern::testing::EdgeTest {
+ protected:
+  // Reads twice; each as it came, with a mark behind.
+  static auto read_twice(int fd, std::string& got) {
+    auto reader = fern::spawn([fd, &got] {
+      for (int i = 0; i < 2; ++i) got += recv(fd) + "|";
+    });
+    fern::yield();
+    return reader;
+  }
+  static auto read_to_e(int fd, std::string& got) {
+    auto reader = fern::spawn([fd, &got] {
+      while (got.find('e') == std::string::npos) got += recv(fd);
+    });
+    fern::yield();
+    return reader;
+  }
+  static void send_around_an_urgent_byte(int fd) {
+    send(fd, "ab");
+    EXPECT_EQ(io::send(fd, "!", 1, MSG_OOB, {}), 1);
+    send(fd, "de");
+  }
+};
 
 TEST_F(EdgeEndTest, AnEndThatComesWithTheLastDataIsNotMissed) {
   Tcp tcp;
   sharpen(tcp);
   std::string got;
-  auto reader = fern::spawn([&] {
-    for (int i = 0; i < 2; ++i) got += recv(tcp.a) + "|";
-  });
-  fern::yield();
+  auto reader = read_twice(tcp.a, got);
   send(tcp.b, "last");
   ::shutdown(tcp.b, SHUT_WR);
   EXPECT_TRUE(reader.join(patience));
@@ -36,10 +55,7 @@ TEST_F(EdgeEndTest, AnEndThatComesAfterTheDataIsNotMissed) {
   Tcp tcp;
   sharpen(tcp);
   std::string got;
-  auto reader = fern::spawn([&] {
-    for (int i = 0; i < 2; ++i) got += recv(tcp.a) + "|";
-  });
-  fern::yield();
+  auto reader = read_twice(tcp.a, got);
   send(tcp.b, "last");
   while (got.empty()) fern::yield();
   ::shutdown(tcp.b, SHUT_WR);
@@ -51,10 +67,7 @@ TEST_F(EdgeEndTest, AResetIsNotMissed) {
   Tcp tcp;
   sharpen(tcp);
   std::string got;
-  auto reader = fern::spawn([&] {
-    for (int i = 0; i < 2; ++i) got += recv(tcp.a) + "|";
-  });
-  fern::yield();
+  auto reader = read_twice(tcp.a, got);
   send(tcp.b, "last");
   while (got.empty()) fern::yield();
   linger hard{1, 0};
@@ -76,9 +89,7 @@ TEST_F(EdgeEndTest, DataBehindAnUrgentByteIsNotMissed) {
       return all;
     });
     fern::yield();
-    send(tcp.b, "ab");
-    EXPECT_EQ(io::send(tcp.b, "!", 1, MSG_OOB, {}), 1);
-    send(tcp.b, "de");
+    send_around_an_urgent_byte(tcp.b);
     EXPECT_EQ(reader.get(patience), in_line ? "ab!de" : "abde");
   }
 }
@@ -87,13 +98,8 @@ TEST_F(EdgeEndTest, DataBehindAnUrgentByteThatIsTakenFirstIsNotMissed) {
   Tcp tcp;
   sharpen(tcp);
   std::string got;
-  auto reader = fern::spawn([&] {
-    while (got.find('e') == std::string::npos) got += recv(tcp.a);
-  });
-  fern::yield();
-  send(tcp.b, "ab");
-  EXPECT_EQ(io::send(tcp.b, "!", 1, MSG_OOB, {}), 1);
-  send(tcp.b, "de");
+  auto reader = read_to_e(tcp.a, got);
+  send_around_an_urgent_byte(tcp.b);
   char byte = 0;
   EXPECT_EQ(io::recv(tcp.a, &byte, 1, MSG_OOB, {}), 1);
   EXPECT_EQ(byte, '!');
@@ -106,13 +112,8 @@ TEST_F(EdgeEndTest, DataBehindAnUrgentByteThatAnotherHubHasTakenIsNotMissed) {
   Tcp tcp;
   sharpen(tcp);
   std::string got;
-  auto reader = fern::spawn([&] {
-    while (got.find('e') == std::string::npos) got += recv(tcp.a);
-  });
-  fern::yield();
-  send(tcp.b, "ab");
-  EXPECT_EQ(io::send(tcp.b, "!", 1, MSG_OOB, {}), 1);
-  send(tcp.b, "de");
+  auto reader = read_to_e(tcp.a, got);
+  send_around_an_urgent_byte(tcp.b);
   std::thread([&] {
     char byte = 0;
     EXPECT_EQ(io::recv(tcp.a, &byte, 1, MSG_OOB, {}), 1);
