@@ -319,20 +319,25 @@ TEST_F(HubThreads, AKillOfAMainThatIsEndingIsNotForTheNextThreads) {
   std::thread([] { EXPECT_NO_THROW(fern::sleep(1ms)); }).join();
 }
 
-TEST_F(HubThreads, AnExitLimitOfZeroStillUnwindsThoseThatDoNotWait) {
-  std::atomic<int> unwound{0};
+// They sleep when the thread ends, and count as they unwind.
+void spawn_sleepers(int count, std::atomic<int>& unwound) {
   struct Raise {
     std::atomic<int>& count;
     ~Raise() { ++count; }
   };
+  for (int i = 0; i < count; ++i) {
+    fern::spawn_raw([&] {
+      Raise raise{unwound};
+      fern::sleep(1h);
+    });
+  }
+}
+
+TEST_F(HubThreads, AnExitLimitOfZeroStillUnwindsThoseThatDoNotWait) {
+  std::atomic<int> unwound{0};
   std::thread([&] {
     Hub::current().set_exit_limit(0s);
-    for (int i = 0; i < 10; ++i) {
-      fern::spawn_raw([&] {
-        Raise raise{unwound};
-        fern::sleep(1h);
-      });
-    }
+    spawn_sleepers(10, unwound);
     fern::yield();
   }).join();
   EXPECT_EQ(unwound, 10);
@@ -340,11 +345,7 @@ TEST_F(HubThreads, AnExitLimitOfZeroStillUnwindsThoseThatDoNotWait) {
 
 // Who is due passes a long line where turns take long, but for the end of a thread.
 TEST_F(HubThreads, AnExitLimitOfZeroStillUnwindsThemWhereTurnsTakeLong) {
-  int unwound = 0;
-  struct Raise {
-    int& count;
-    ~Raise() { ++count; }
-  };
+  std::atomic<int> unwound{0};
   auto take_long = [] {
     auto begin = std::chrono::steady_clock::now();
     while (std::chrono::steady_clock::now() - begin < 2ms) {
@@ -352,12 +353,7 @@ TEST_F(HubThreads, AnExitLimitOfZeroStillUnwindsThemWhereTurnsTakeLong) {
   };
   std::thread([&] {
     Hub::current().set_exit_limit(0s);
-    for (int i = 0; i < 30; ++i) {
-      fern::spawn_raw([&] {
-        Raise raise{unwound};
-        fern::sleep(1h);
-      });
-    }
+    spawn_sleepers(30, unwound);
     // Until each switch is looked at.
     for (int i = 0; i < 12; ++i) {
       fern::yield();
